@@ -1,0 +1,132 @@
+"""Every setting of a run, each with its default, bounds and unit, and the one place that reads the environment."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from machine_learning_engineering.shared_libraries.errors import ConfigError
+from machine_learning_engineering.shared_libraries.records import Limits, Record
+
+Rounds = Annotated[int, Field(ge=0, le=1000)]
+
+
+class RunConfig(Record):
+    """The settings of one run. Field names of the first group are those of the specified session state.
+
+    Zero rounds mean zero: `outer_loop_round=0` leaves the merged solutions unrefined, `inner_loop_round=0` tries only
+    the first plan of a step, `ensemble_loop_round=0` only the first ensemble, `max_debug_round=0` never debugs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
+
+    # Specified (spec/code-execution-system.md and the reference's DefaultConfig)
+    data_dir: str = Field("", description="folder that holds the task's files; filled in when the task is loaded")
+    task_name: str = Field("", description="name of the task, also the name of its folder in the run")
+    task_type: str = Field("", description="for example 'Tabular Regression'; filled in from the task when empty")
+    lower: bool | None = Field(None, description="whether lower scores are better; None: as the metric says")
+    workspace_dir: str = Field("", description="the run's folder; empty: mle-runs/<run id>")
+    agent_model: str = Field(
+        "offline",
+        validation_alias=AliasChoices("agent_model", "model"),
+        description="model for every role: offline, scripted/<file>, a Gemini name, or <provider>/<model> of LiteLLM",
+    )
+    task_description: str = Field("", description="filled in from the task")
+    task_summary: str = Field("", description="filled in by the summarizer")
+    start_time: float = Field(0.0, ge=0, description="seconds since the epoch; filled in when the run starts")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="seeds splits, scripts and the offline model")
+    exec_timeout: int = Field(600, ge=1, le=86_400, description="seconds that one script run may take")
+    num_solutions: int = Field(2, ge=1, le=16, description="solutions developed side by side, L in the paper")
+    num_model_candidates: int = Field(2, ge=1, le=24, description="models tried for each solution, M in the paper")
+    max_retry: int = Field(10, ge=1, le=100, description="calls of one agent until its reply qualifies")
+    max_debug_round: Rounds = Field(5, description="debug attempts of one script, over all its rollbacks")
+    max_rollback_round: int = Field(2, ge=1, le=100, description="times a script is written anew before it is given up")
+    inner_loop_round: Rounds = Field(1, description="plan refinements after the first plan of a step")
+    outer_loop_round: Rounds = Field(1, description="ablate-and-refine steps of each solution, T in the paper")
+    ensemble_loop_round: Rounds = Field(1, description="ensemble refinements after the first ensemble, R in the paper")
+    num_top_plans: int = Field(2, ge=1, le=100, description="earlier plans shown as feedback")
+    use_data_leakage_checker: bool | None = Field(
+        None, description="check every script for leakage before it runs; None: on for real models, off for offline"
+    )
+    use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
+
+    # Ours
+    models: dict[str, str] = Field(
+        default_factory=dict, description="model by role (plan, code, debug, check, summary), instead of agent_model"
+    )
+    api_base: str = Field("", description="base URL of an OpenAI-compatible server, for LiteLLM names")
+    llm_seconds: float = Field(300, gt=0, description="seconds one model request may take")
+    llm_retries: int = Field(4, ge=0, le=20, description="further tries on rate limits, server errors and time-outs")
+    max_output_tokens: int = Field(32_768, ge=256, description="tokens a reply may have")
+    minutes: float | None = Field(None, gt=0, description="wall-clock minutes for the whole run; None: no limit")
+    max_llm_calls: int | None = Field(None, ge=1, description="model calls for the whole run; None: no limit")
+    select_fraction: float = Field(0.2, gt=0, lt=0.9, description="training rows held out to score scripts on")
+    max_search_rows: int = Field(30_000, ge=100, description="training rows a script sees while searching")
+    memory_gb: float | None = Field(None, gt=0, description="memory one script may use; None: no ceiling")
+    threads: int = Field(2, ge=1, le=1024, description="OpenMP and BLAS threads of one script")
+    parallel_scripts: int = Field(1, ge=1, le=256, description="scripts that run side by side")
+    sandbox: Literal["subprocess"] = Field("subprocess", description="backend that runs scripts")
+
+    @property
+    def model(self) -> str:
+        return self.agent_model
+
+    @property
+    def limits(self) -> Limits:
+        """What one script of this run may use."""
+        memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
+        return Limits(wall_seconds=self.exec_timeout, memory_bytes=memory, threads=self.threads)
+
+    @property
+    def leakage_checker(self) -> bool:
+        return self.agent_model != "offline" if self.use_data_leakage_checker is None else self.use_data_leakage_checker
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> "RunConfig":
+        """The configuration from `settings`, then `MLE_<FIELD>` variables (and ROOT_AGENT_MODEL), then defaults.
+
+        Raises: ConfigError that names each wrong setting and its bounds.
+        """
+        return make_config(**{**_environment(), **settings})
+
+
+class _Environment(BaseSettings):
+    """What the process environment says; API keys are read by the providers' own libraries."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    root_agent_model: str | None = None
+    mle_home: Path | None = None
+
+
+def _environment() -> dict[str, Any]:
+    fields = dict.fromkeys(RunConfig.model_fields, (Any, None))
+    reader = create_model("Settings", __base__=_Prefixed, **fields)  # type: ignore[call-overload]
+    found = {name: value for name, value in reader().model_dump().items() if value is not None}
+    model = _Environment().root_agent_model
+    if model and "agent_model" not in found:
+        found["agent_model"] = model
+    return found
+
+
+class _Prefixed(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MLE_", extra="ignore", protected_namespaces=())
+
+
+def make_config(**settings: Any) -> RunConfig:
+    """A RunConfig, with wrong settings told in one sentence each.
+
+    Raises: ConfigError.
+    """
+    try:
+        return RunConfig(**settings)
+    except ValidationError as exc:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in exc.errors()]
+        raise ConfigError("wrong settings: " + "; ".join(problems) + ". See `mle run --help`.") from exc
+
+
+def data_home() -> Path:
+    """The user's folder for bundled tasks and their sealed truth: $MLE_HOME, else ~/.local/share/mle (not created)."""
+    home = _Environment().mle_home
+    return home.expanduser() if home else Path.home() / ".local" / "share" / "mle"

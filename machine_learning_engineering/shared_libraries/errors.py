@@ -1,0 +1,61 @@
+"""Everything that can go wrong and is not a script's own failure.
+
+MleError                      shown to people as one sentence, exit code 2, no traceback
+├── ConfigError               a setting has a wrong value, or two settings contradict each other
+├── TaskError                 the task folder or data file cannot be used as it is
+├── ModelError                a language model gave no usable answer
+│   └── RateLimited           the provider asks to wait
+├── ReplyFormatError          a reply arrived but does not hold what its prompt asked for
+├── SubmissionError           a submission file breaks the format that the task asks for
+├── SandboxError              our machinery for running scripts failed (never a script's own error)
+│   ├── SandboxUnavailable    this machine lacks what the requested sandbox needs
+│   └── WorkerBroken          a worker died without a result
+└── JournalError              a run's journal is unreadable, in use, or does not match the run
+
+A script that fails, times out or is killed is not an error: it is an `Execution` with an `outcome`.
+Every message names the thing and says what to do next.
+"""
+
+
+class MleError(Exception):
+    """Any failure that a person can act on; `str()` is the sentence to show."""
+
+
+class ConfigError(MleError):
+    """A setting has a wrong value, or two settings contradict each other."""
+
+
+class TaskError(MleError):
+    """The task folder or data file cannot be used as it is."""
+
+
+class ModelError(MleError):
+    """A language model gave no usable answer."""
+
+
+class RateLimited(ModelError):
+    """The provider asks to wait before the next call."""
+
+
+class ReplyFormatError(MleError):
+    """A reply arrived but does not hold what its prompt asked for."""
+
+
+class SubmissionError(MleError):
+    """A submission file breaks the format that the task asks for."""
+
+
+class SandboxError(MleError):
+    """Our machinery for running scripts failed; never a script's own error."""
+
+
+class SandboxUnavailable(SandboxError):
+    """This machine lacks what the requested sandbox needs."""
+
+
+class WorkerBroken(SandboxError):
+    """A worker died without a result."""
+
+
+class JournalError(MleError):
+    """A run's journal is unreadable, in use by another process, or does not match the run."""

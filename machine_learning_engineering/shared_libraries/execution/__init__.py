@@ -1,0 +1,1 @@
+"""Running generated scripts: one `Sandbox` protocol and its backends."""

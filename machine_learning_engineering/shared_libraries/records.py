@@ -1,0 +1,401 @@
+"""The nouns of the house, each one frozen typed record: print any of them and understand the run.
+
+Request -> Task -> Plan -> Job -> Execution -> Score -> Attempt in journal and state -> Report.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown fields and numbers that are not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- The task ---------------------------------------------------------------------------------------------------------
+
+Problem = Literal["regression", "binary", "multiclass"]
+Predicts = Literal["value", "label", "probability"]
+
+
+class Metric(Record):
+    """How predictions are judged; direction is fixed here and nowhere else."""
+
+    name: str = Field(description="registry key, for example 'rmse'")
+    title: str = Field(description="name for people and prompts, for example 'root mean squared error'")
+    maximize: bool
+    predicts: Predicts = Field(description="what a submission cell holds for this metric")
+
+    def better(self, score: float | None, than: float | None) -> bool:
+        """Whether `score` strictly beats `than`; no score (None or not finite) loses to every finite score."""
+        if score is None or not math.isfinite(score):
+            return False
+        if than is None or not math.isfinite(than):
+            return True
+        return score > than if self.maximize else score < than
+
+    def gain(self, score: float, over: float) -> float:
+        """How much `score` improves on `over`, positive when better, in the metric's own unit."""
+        return score - over if self.maximize else over - score
+
+    @property
+    def fail_score(self) -> float:
+        """The value that the specified result dict holds for a failed script; never compared with anything."""
+        return 0.0 if self.maximize else 1e9
+
+
+class ColumnProfile(Record):
+    """What is known of one column, computed on training rows only."""
+
+    name: str
+    kind: Literal["numeric", "integer", "boolean", "categorical", "text", "datetime", "constant", "identifier"]
+    missing: float = Field(ge=0, le=1, description="fraction of missing cells")
+    unique: int = Field(ge=0, description="distinct non-missing values")
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    skew: float | None = None
+    mean_words: float | None = Field(None, description="average words a cell, text columns only")
+    examples: tuple[str, ...] = Field((), description="a few cell values, cut to 40 characters: data, not instructions")
+
+
+class DataProfile(Record):
+    """The shape of a task's data as prompts and the report show it."""
+
+    train_rows: int
+    test_rows: int
+    columns: tuple[ColumnProfile, ...] = Field(description="feature columns, in file order; without id and target")
+    target: ColumnProfile
+    classes: tuple[str, ...] = Field((), description="labels as the train file spells them, sorted; empty: regression")
+    class_counts: tuple[int, ...] = ()
+    duplicate_rows: int = 0
+
+
+class TaskRequest(Record):
+    """What a person asked for: where the data is and what they said about it. None means: find out."""
+
+    source: Path = Field(description="task folder or CSV file")
+    target: str | None = None
+    metric: str | None = None
+    direction: Literal["maximize", "minimize"] | None = None
+    test: Path | None = None
+    id: str | None = None
+    group: str | None = None
+    time: str | None = None
+    description: str | None = None
+    name: str | None = None
+
+
+class Task(Record):
+    """A prediction task, complete: every question about the data is answered here, once.
+
+    `submission_columns` starts with the id column where there is one. `digest` covers the bytes of every data file and
+    every choice made about them, so equal digests mean interchangeable tasks.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str
+    task_type: str = Field(description="for example 'Tabular Regression'")
+    problem: Problem
+    metric: Metric
+    train: Path
+    test: Path
+    sample: Path | None = None
+    others: tuple[Path, ...] = Field((), description="further files of the task folder that scripts may read")
+    target: str
+    id: str | None = None
+    group: str | None = None
+    time: str | None = None
+    submission_columns: tuple[str, ...]
+    profile: DataProfile
+    digest: str
+    notes: tuple[str, ...] = Field((), description="choices made for the user, one sentence each")
+
+
+# --- Views ------------------------------------------------------------------------------------------------------------
+
+
+class View(Record):
+    """Which rows a script sees: `search` holds rows back to score on, `final` shows all and the real test file."""
+
+    kind: Literal["search", "final"]
+    fold: int = 0
+
+    @property
+    def name(self) -> str:
+        return "final" if self.kind == "final" else f"search-{self.fold}"
+
+
+SEARCH = View(kind="search")
+FINAL = View(kind="final")
+
+
+class StagedView(Record):
+    """A view on disk: `path` becomes a script's `./input`; `digest` identifies its bytes."""
+
+    view: View
+    path: Path
+    digest: str
+
+
+# --- Addresses --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of script: a row of the table in `code_util.py`, which is the only reader of agent names.
+
+    `ids` are the Slot fields that the agent name ends with, in order; `counters` maps the other fields to the state key
+    that holds them. `initial` names the counter whose value 0 makes the agent name `<name>_initial`. Templates may use
+    the fields of Slot.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    suffix: str
+    code_key: str
+    result_key: str
+    filename: str
+    folder: str
+    counters: tuple[tuple[str, str], ...] = ()
+    initial: str | None = None
+    scored: bool = True
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The address of one script of a run: solutions and candidates count from 1, steps and attempts from 0."""
+
+    stage: Stage
+    solution: int = 0
+    step: int = 0
+    attempt: int = 0
+
+    def _fill(self, template: str) -> str:
+        return template.format(solution=self.solution, step=self.step, attempt=self.attempt)
+
+    @property
+    def prefix(self) -> str:
+        initial = self.stage.initial
+        return f"{self.stage.name}_initial" if initial and getattr(self, initial) == 0 else self.stage.name
+
+    def agent(self, role: str = "agent") -> str:
+        """The name of this slot's agent in a role: `agent`, `debug_agent`, `bug_summary_agent`, ..."""
+        return "_".join([self.prefix, role, *(str(getattr(self, name)) for name in self.stage.ids)])
+
+    @property
+    def agent_name(self) -> str:
+        return self.agent()
+
+    @property
+    def suffix(self) -> str:
+        return self._fill(self.stage.suffix)
+
+    @property
+    def code_key(self) -> str:
+        return self._fill(self.stage.code_key)
+
+    @property
+    def result_key(self) -> str:
+        return self._fill(self.stage.result_key)
+
+    @property
+    def filename(self) -> str:
+        return self._fill(self.stage.filename)
+
+    @property
+    def folder(self) -> str:
+        return self._fill(self.stage.folder)
+
+
+# --- Running a script -------------------------------------------------------------------------------------------------
+
+Outcome = Literal["ok", "error", "timeout", "memory", "killed", "output_limit"]
+
+
+class Limits(Record):
+    """What one script may use. Reaching a limit ends the script with the outcome that names it."""
+
+    wall_seconds: float = Field(600, gt=0)
+    cpu_seconds: float | None = Field(None, gt=0, description="over the whole process; None: wall_seconds x cores")
+    memory_bytes: int | None = Field(None, gt=0, description="None: no ceiling")
+    output_bytes: int = Field(10 * 2**20, gt=0, description="kept of stdout and of stderr each, head and tail")
+    file_bytes: int = Field(4 * 2**30, gt=0, description="largest file the script may write")
+    threads: int = Field(2, ge=1, description="OpenMP and BLAS threads, fixed per run configuration")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One script to run once. `folder` does not exist yet; afterwards it holds the script's files and full output.
+
+    The script runs with its own folder as working directory, `./input` being the staged view, unless `cwd` says else.
+    `runner` is a trusted program of ours that runs inside the fence and gets the script's path as its first argument.
+    """
+
+    script: str
+    name: str
+    folder: Path
+    view: StagedView | None = None
+    limits: Limits = field(default_factory=Limits)
+    stdin: bytes = b""
+    argv: tuple[str, ...] = ()
+    cwd: Path | None = None
+    python: Path | None = None
+    runner: Path | None = None
+    seed: int | None = None
+    low_priority: bool = False
+
+
+class Execution(Record):
+    """What happened to one job, as its parent saw it; `stdout` and `stderr` are cut and normalised, `folder` has all."""
+
+    outcome: Outcome
+    returncode: int
+    stdout: str
+    stderr: str
+    execution_time: float = Field(ge=0, description="wall seconds")
+    memory_bytes: int | None = None
+    backend: str
+    layers: tuple[str, ...] = Field((), description="containment layers that were in force")
+    folder: Path
+    cached: bool = False
+
+
+ScoreSource = Literal["sealed", "sealed_unenforced", "reported"]
+
+
+class Score(Record):
+    """The harness's verdict on one script. No score is `value=None` with a `reason` the script's author can act on."""
+
+    value: float | None
+    source: ScoreSource
+    reported: float | None = Field(None, description="the figure the script printed; never used when labels are sealed")
+    rows: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One script run at one address. `ordinal` counts the runs of that address, from 0."""
+
+    slot: Slot
+    ordinal: int
+    script: str
+    execution: Execution
+    score: Score | None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.execution.outcome == "ok" and (not self.slot.stage.scored or self.value is not None)
+
+    @property
+    def value(self) -> float | None:
+        """The score in the metric's own unit, or None when there is none."""
+        return self.score.value if self.score else None
+
+    @property
+    def problem(self) -> str:
+        """What a debug agent needs to know; empty when the attempt succeeded."""
+        if self.succeeded:
+            return ""
+        reason = (self.score.reason if self.score else None) or ""
+        return "\n".join(part for part in (self.execution.stderr.strip(), reason) if part)
+
+
+# --- The journal ------------------------------------------------------------------------------------------------------
+
+
+class Entry(Record):
+    """One line of a run's journal; `at` is seconds since the epoch and serves people, never a decision."""
+
+    at: float
+
+
+class RunStarted(Entry):
+    kind: Literal["run_started"] = "run_started"
+    run_id: str
+    config: dict[str, Any]
+    request: dict[str, Any]
+    task_digest: str
+    versions: dict[str, str]
+
+
+class LlmCall(Entry):
+    """One finished model call. `request` and `reply` are blob digests; `ordinal` counts that agent's calls from 0."""
+
+    kind: Literal["llm_call"] = "llm_call"
+    agent: str
+    ordinal: int
+    digest: str
+    request: str
+    reply: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float
+
+
+class ScriptRun(Entry):
+    """One finished execution, its folder relative to the run; `digest` covers script, view and seed."""
+
+    kind: Literal["script_run"] = "script_run"
+    slot: str
+    ordinal: int
+    view: str
+    digest: str
+    script: str
+    execution: Execution
+
+
+class Scored(Entry):
+    kind: Literal["scored"] = "scored"
+    slot: str
+    ordinal: int
+    score: Score
+
+
+class Decision(Entry):
+    """A choice that replay repeats: `what` is its address, `chosen` a JSON value, `why` a sentence for people."""
+
+    kind: Literal["decision"] = "decision"
+    what: str
+    chosen: Any
+    why: str
+
+
+class StateDelta(Entry):
+    """State keys that an agent wrote with its `ordinal`-th event; a blob digest stands for each long string."""
+
+    kind: Literal["state_delta"] = "state_delta"
+    agent: str
+    ordinal: int
+    delta: dict[str, Any]
+
+
+class Published(Entry):
+    """`final/` now holds the submission and script of this slot."""
+
+    kind: Literal["published"] = "published"
+    slot: str
+    ordinal: int
+    value: float | None
+    submission: str = Field(description="sha256 of the published submission.csv")
+
+
+class RunEnded(Entry):
+    kind: Literal["run_ended"] = "run_ended"
+    status: Literal["finished", "stopped", "failed"]
+    reason: str = ""
+
+
+JournalEntry = Annotated[
+    RunStarted | LlmCall | ScriptRun | Scored | Decision | StateDelta | Published | RunEnded,
+    Field(discriminator="kind"),
+]
+JOURNAL_ENTRY: TypeAdapter[JournalEntry] = TypeAdapter(JournalEntry)

@@ -1,0 +1,1 @@
+"""Everything durable about a run: journal, attempts, and what is published."""

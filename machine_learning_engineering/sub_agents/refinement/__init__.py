@@ -1,0 +1,1 @@
+"""Phase 2: find the code block that matters and improve it."""

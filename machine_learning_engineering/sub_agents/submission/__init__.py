@@ -1,0 +1,1 @@
+"""Phase 5: the winner and its submission."""
