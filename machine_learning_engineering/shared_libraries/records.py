@@ -253,7 +253,7 @@ class Job:
 
 
 class Execution(Record):
-    """What happened to one job, as its parent saw it; `stdout` and `stderr` are cut and normalised, `folder` has all."""
+    """What happened to one job, as its parent saw it; the text is cut and normalised, `folder` has all of it."""
 
     outcome: Outcome
     returncode: int
