@@ -58,7 +58,9 @@ class RunConfig(Record):
     api_base: str = Field("", description="base URL of an OpenAI-compatible server, for LiteLLM names")
     llm_seconds: float = Field(300, gt=0, description="seconds one model request may take")
     llm_retries: int = Field(4, ge=0, le=20, description="further tries on rate limits, server errors and time-outs")
-    max_output_tokens: int = Field(32_768, ge=256, description="tokens a reply may have")
+    max_output_tokens: int | None = Field(
+        None, ge=256, description="tokens a reply may have; None: as many as the model can give"
+    )
     minutes: float | None = Field(None, gt=0, description="wall-clock minutes for the whole run; None: no limit")
     max_llm_calls: int | None = Field(None, ge=1, description="model calls for the whole run; None: no limit")
     select_fraction: float = Field(0.2, gt=0, lt=0.9, description="training rows held out to score scripts on")

@@ -153,7 +153,8 @@ class Stage:
 
     `ids` are the Slot fields that the agent name ends with, in order; `counters` maps the other fields to the state key
     that holds them. `initial` names the counter whose value 0 makes the agent name `<name>_initial`. Templates may use
-    the fields of Slot.
+    the fields of Slot. A `solution` script is scored, an `ablation` script only talks, a `submission` script makes the
+    final file.
     """
 
     name: str
@@ -163,9 +164,10 @@ class Stage:
     result_key: str
     filename: str
     folder: str
+    skip_key: str
     counters: tuple[tuple[str, str], ...] = ()
     initial: str | None = None
-    scored: bool = True
+    kind: Literal["solution", "ablation", "submission"] = "solution"
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,15 @@ class Slot:
     @property
     def result_key(self) -> str:
         return self._fill(self.stage.result_key)
+
+    @property
+    def skip_key(self) -> str:
+        """The state key that says whether this slot's leakage check was skipped."""
+        return self._fill(self.stage.skip_key)
+
+    def key(self, name: str) -> str:
+        """A further state key of this slot: `<prefix>_<name>_<suffix>`."""
+        return "_".join(part for part in (self.prefix, name, self.suffix) if part)
 
     @property
     def filename(self) -> str:
@@ -292,7 +303,7 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        return self.execution.outcome == "ok" and (not self.slot.stage.scored or self.value is not None)
+        return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
 
     @property
     def value(self) -> float | None:
@@ -323,6 +334,7 @@ class RunStarted(Entry):
     config: dict[str, Any]
     request: dict[str, Any]
     task_digest: str
+    pid: int = Field(description="of the process that writes this session of the run")
     versions: dict[str, str]
 
 

@@ -4,13 +4,19 @@ A real model reads it as context; the offline model reads nothing else but it an
 Cells of the data appear in it as data, inside JSON strings, never as instructions.
 """
 
+import ctypes
 import re
-from typing import Literal
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
-from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Record
+from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Record, Task
 
 Step = Literal[
     "summarize",
@@ -106,3 +112,58 @@ def parse_card(prompt: str) -> TaskCard:
         return TaskCard.model_validate_json(found[0])
     except ValidationError as exc:
         raise ReplyFormatError(f"the task card of the prompt does not validate: {exc}") from exc
+
+
+_PACKAGES = (
+    "catboost", "category-encoders", "imbalanced-learn", "lightgbm", "nltk", "numpy", "optuna", "pandas", "pillow",
+    "polars", "scikit-learn", "scipy", "sentence-transformers", "statsmodels", "timm", "torch", "torchvision",
+    "transformers", "xgboost",
+)  # fmt: skip
+
+
+def make_card(task: Task, config: RunConfig, step: Step, **fields: Any) -> TaskCard:
+    """The card of a step of this task; `fields` are what the step adds."""
+    fit_rows = min(config.max_search_rows, round(task.profile.train_rows * (1 - config.select_fraction)))
+    return TaskCard(
+        step=step,
+        problem=task.problem,
+        task_type=task.task_type,
+        metric=task.metric,
+        target=task.target,
+        id=task.id,
+        group=task.group,
+        time=task.time,
+        submission_columns=task.submission_columns,
+        profile=task.profile,
+        fit_rows=fit_rows,
+        script_seconds=config.exec_timeout,
+        threads=config.threads,
+        seed=config.seed,
+        packages=installed_packages(),
+        **fields,
+    )
+
+
+@cache
+def installed_packages() -> dict[str, str]:
+    """The machine-learning packages that scripts can import here, with their versions."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if "lightgbm" in found and not _lightgbm_loads():
+        del found["lightgbm"]
+    return found
+
+
+def _lightgbm_loads() -> bool:
+    """Whether LightGBM's library finds libgomp, without importing all of LightGBM."""
+    spec = find_spec("lightgbm")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    libraries = [path for folder in folders for path in Path(folder).glob("lib/lib_lightgbm.*")]
+    try:
+        return all(ctypes.CDLL(str(path)) for path in libraries[:1])
+    except OSError:
+        return False

@@ -1,0 +1,86 @@
+"""The run-and-debug unit: from a prompt to a script that works, or to None, within a bounded number of calls.
+
+write -> (leakage check) -> run -> while it fails: summarise the error, ask for a fix, run again. When debugging does
+not help, the script is written anew. A failed unit costs its candidate, never the run.
+"""
+
+from collections.abc import Callable
+
+from google.adk.agents.callback_context import CallbackContext
+
+from machine_learning_engineering.shared_libraries.agents import Desk
+from machine_learning_engineering.shared_libraries.check_leakage_util import check_then_run
+from machine_learning_engineering.shared_libraries.code_util import evaluate_code, why_not_run
+from machine_learning_engineering.shared_libraries.debug_prompt import render_bug_summary, render_debug
+from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
+from machine_learning_engineering.shared_libraries.records import Attempt, Slot
+from machine_learning_engineering.shared_libraries.replies import code_of, missing_module
+from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
+
+ToCode = Callable[[str], str]
+
+
+async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = code_of) -> Attempt | None:
+    """The first successful attempt at `slot`, or None when all rewrites and debug rounds are used up.
+
+    `to_code` turns a reply into the whole script and raises ReplyFormatError for a reply that holds none. At most
+    `max_rollback_round` x `max_retry` replies are asked for the script and `max_debug_round` for fixes.
+    """
+    config = desk.run.config
+    await desk.note(slot.agent_name, **{slot.skip_key: False})
+    fixes_left = config.max_debug_round
+    for rewrite in range(config.max_rollback_round):
+        try:
+            made = await write_script(desk, slot, slot.agent_name, "code", prompt, to_code)
+        except ReplyFormatError:
+            break
+        while not made.succeeded and fixes_left > 0:
+            fixes_left -= 1
+            made = await _fix(desk, slot, made) or made
+        if made.succeeded:
+            return made
+        if rewrite + 1 == config.max_rollback_round or fixes_left == 0:
+            break
+    await desk.note(slot.agent_name, **{slot.result_key: {}, f"{slot.result_key}_reason": "No version of it worked."})
+    return None
+
+
+async def write_script(desk: Desk, slot: Slot, agent: str, role: str, prompt: str, to_code: ToCode) -> Attempt:
+    """The attempt that an agent's script makes; with the leakage checker on, what runs is the checked script.
+
+    Raises: ReplyFormatError if no reply held a script that qualifies to run.
+    """
+    check = desk.run.config.leakage_checker and slot.stage.kind != "submission"
+
+    async def take(callback_context: CallbackContext, reply: str) -> Attempt | None:
+        code = to_code(reply)
+        callback_context.state[slot.code_key] = code
+        made = None if check and why_not_run(agent, code) is None else await evaluate_code(callback_context, desk.run)
+        if made is None and (reason := why_not_run(agent, code)):
+            raise ReplyFormatError(reason)
+        return made
+
+    made = await desk.ask(agent, role, prompt, take)
+    return made or await check_then_run(desk, slot)
+
+
+async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:
+    """The attempt that one debug round makes; None if no reply held a script that qualifies."""
+    module = missing_module(failed.execution.stderr) or ""
+    refs = (ScriptRef(name=slot.filename),)
+    numbers = {"solution": slot.solution, "attempt": slot.attempt}
+
+    async def take(callback_context: CallbackContext, reply: str) -> str:
+        callback_context.state[slot.key("bug_summary")] = reply.strip()
+        return reply.strip()
+
+    run = desk.run
+    card = run.card("bug_summary", scripts=refs, output=failed.problem, missing_module=module, **numbers)
+    prompt = render_bug_summary(card, failed.problem, slot.filename)
+    try:
+        bug = await desk.ask(slot.agent("bug_summary_agent"), "summary", prompt, take, temperature=0.0)
+        card = run.card("debug", scripts=refs, output=failed.problem, missing_module=module, **numbers)
+        prompt = render_debug(card, run.task.description, failed.script, bug)
+        return await write_script(desk, slot, slot.agent("debug_agent"), "debug", prompt, code_of)
+    except ReplyFormatError:
+        return None

@@ -1,0 +1,217 @@
+"""From a task card to the parts of a script: which columns are what, which features pay, which models suit the data."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose, cut
+from machine_learning_engineering.shared_libraries.records import ColumnProfile
+from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
+
+NUMERIC = ("numeric", "integer", "boolean")
+
+
+def numbers(card: TaskCard) -> list[str]:
+    return [c.name for c in card.profile.columns if c.kind in NUMERIC and c.minimum is not None]
+
+
+def categories(card: TaskCard) -> list[str]:
+    found = [c for c in card.profile.columns if c.kind == "categorical" or (c.kind == "boolean" and c.minimum is None)]
+    return [c.name for c in found]
+
+
+def of_kind(card: TaskCard, kind: str) -> list[str]:
+    return [c.name for c in card.profile.columns if c.kind == kind]
+
+
+def amounts(card: TaskCard) -> list[str]:
+    """Columns that look like sizes or counts: never negative, with a long tail; the most skewed six."""
+    found = [c for c in card.profile.columns if c.kind in NUMERIC and _long_tail(c)]
+    kept = {c.name for c in sorted(found, key=lambda c: -(c.skew or 0))[:6]}
+    return [c.name for c in found if c.name in kept]
+
+
+def _long_tail(column: ColumnProfile) -> bool:
+    return column.minimum is not None and column.minimum >= 0 and (column.skew or 0) > 1 and column.unique > 20
+
+
+def coordinates(card: TaskCard) -> list[str]:
+    """Columns whose pairs can be read as a map: numbers with many values, hardly ever missing."""
+    many = min(50, card.fit_rows // 20)
+    found = [c for c in card.profile.columns if c.kind in ("numeric", "integer") and c.minimum is not None]
+    return [c.name for c in found if c.unique >= many and c.missing < 0.05][:40]
+
+
+def features(card: TaskCard) -> list[str]:
+    """The feature blocks that this data calls for."""
+    profile = card.profile
+    gaps = any(c.missing > 0.01 for c in profile.columns if c.name in set(numbers(card)))
+    calls = {
+        "numbers": bool(numbers(card)),
+        "gaps": gaps,
+        "ratios": len(amounts(card)) >= 2,
+        "rotations": _has_planes(card),
+        "neighbourhoods": _has_planes(card),
+        "one_hot": bool(categories(card)),
+        "category_counts": any(c.unique > 12 for c in profile.columns if c.name in set(categories(card))),
+        "category_means": any(c.unique > 2 for c in profile.columns if c.name in set(categories(card))),
+        "dates": bool(of_kind(card, "datetime")),
+        "text_shape": bool(of_kind(card, "text")),
+        "text_opinion": bool(of_kind(card, "text")),
+    }
+    return [name for name, called in calls.items() if called]
+
+
+def _has_planes(card: TaskCard) -> bool:
+    return len(coordinates(card)) >= 2 and card.fit_rows >= 200 and len(card.profile.classes) <= 3
+
+
+# --- Variants ---------------------------------------------------------------------------------------------------------
+
+_SCORES = {
+    "mse": "mse", "mae": "mae", "medae": "medae", "mape": "mape", "rmsle": "rmsle", "msle": "rmsle", "r2": "r2",
+    "accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "f1": "f1", "f1_macro": "f1_macro",
+    "macro_f1": "f1_macro", "f1_weighted": "f1_weighted", "mcc": "mcc", "qwk": "qwk",
+    "quadratic_weighted_kappa": "qwk", "log_loss": "log_loss", "logloss": "log_loss", "brier": "brier",
+    "roc_auc": "roc_auc", "auc": "roc_auc", "roc_auc_ovr": "roc_auc_ovr", "average_precision": "average_precision",
+}  # fmt: skip
+_IN_PROPORTION = ("rmsle", "msle", "mape")
+
+
+def variants(card: TaskCard) -> dict[str, str]:
+    """Which variant of each part this task needs."""
+    chosen = {"score": _score(card), "splits": _splits(card), "write_submission": _submission(card)}
+    if card.problem == "regression":
+        positive = (card.profile.target.minimum or 0) >= 0 and card.profile.target.minimum is not None
+        scale = "logs" if positive and card.metric.name in _IN_PROPORTION else "nonnegative" if positive else ""
+        loss = "distances" if card.metric.name in ("mae", "medae", "mape") else ""
+        chosen |= {"encode": "logs" if scale == "logs" else "", "decode": scale, "loss": loss}
+    else:
+        chosen |= {"encode": "classes", "signals": "binary" if _two(card) else "classes", "loss": "classes"}
+    mixed = bool(categories(card) or of_kind(card, "text") or of_kind(card, "datetime"))
+    names = {(False, True): "", (True, True): "mixed", (False, False): "labelled", (True, False): "labelled_mixed"}
+    return chosen | {"read": names[mixed, card.problem == "regression"]}
+
+
+def _two(card: TaskCard) -> bool:
+    return len(card.profile.classes) == 2
+
+
+def _score(card: TaskCard) -> str:
+    name = _SCORES.get(card.metric.name, "")
+    if card.problem == "regression":
+        return name
+    if name == "roc_auc" and not _two(card):
+        return "roc_auc_ovr"
+    if name == "f1" and not _two(card):
+        return "f1_macro"
+    return name or ("log_loss" if card.metric.predicts == "probability" else "accuracy")
+
+
+def _splits(card: TaskCard) -> str:
+    if card.time:
+        return "time"
+    if card.group:
+        return "groups"
+    rare = min(card.profile.class_counts, default=0) * card.fit_rows / max(card.profile.train_rows, 1) < 6
+    return "" if card.problem == "regression" or rare else "classes"
+
+
+def _submission(card: TaskCard) -> str:
+    if card.problem == "regression":
+        return ""
+    if card.metric.predicts != "probability":
+        return "labels"
+    return "binary" if _two(card) else "classes"
+
+
+# --- Models -----------------------------------------------------------------------------------------------------------
+
+TITLES = {
+    "lightgbm": "LightGBM", "hist_boosting": "Histogram gradient boosting", "extra_trees": "Extremely randomised trees",
+    "random_forest": "Random forest", "linear": "Penalised linear model", "svm": "Support vector machine",
+    "neighbours": "Nearest neighbours", "network": "Neural network", "words_linear": "TF-IDF with a linear model",
+}  # fmt: skip
+
+
+def ranking(card: TaskCard) -> list[str]:
+    """Model families for this data, the most promising first; what cannot work here is left out."""
+    boosting = ["lightgbm"] if "lightgbm" in card.packages else ["hist_boosting"]
+    trees, smooth = ["extra_trees"], ["svm", "linear"]
+    if card.fit_rows > 50_000:
+        order = [*boosting, *trees, "hist_boosting", "random_forest", "linear"]
+    elif card.fit_rows < 1_000 or len(card.profile.columns) > card.fit_rows / 20:
+        order = [*smooth, *trees, *boosting, "network", "neighbours", "random_forest", "hist_boosting"]
+    else:
+        order = [*boosting, *trees, "svm", "network", "linear", "hist_boosting", "neighbours", "random_forest"]
+    words = ["words_linear"] if of_kind(card, "text") else []
+    if not (numbers(card) or categories(card) or of_kind(card, "datetime")):
+        order = [*boosting, *trees, "linear", "random_forest"]
+    return list(dict.fromkeys([*words, *order]))
+
+
+def for_solution(card: TaskCard, solution: int, wanted: int) -> list[str]:
+    """The families that one of several solutions starts from: each solution leads with other ones."""
+    order = ranking(card)
+    start = (max(solution, 1) - 1) * wanted % len(order)
+    return (order[start:] + order[:start])[:wanted]
+
+
+# --- Scripts ----------------------------------------------------------------------------------------------------------
+
+
+def script(card: TaskCard, models: Sequence[str], chosen: dict[str, str] | None = None) -> Program:
+    """A whole solution with these models on the features that the data call for."""
+    families = dict.fromkeys(models)
+    titles = " and ".join(TITLES.get(name, name) for name in families)
+    doc = f"{titles}: predicts {card.target!r}, judged by {card.metric.title}.".replace('"', "'").replace("\\", "/")
+    single = {} if len(families) > 1 else {"main": "single"}
+    lists = [
+        Part("FEATURES", f"FEATURES = [{', '.join(features(card))}]", "Features"),
+        Part("MODELS", f"MODELS = [{', '.join(families)}]", "Models"),
+    ]
+    program = compose(doc, card.problem, variants(card) | single | (chosen or {}), [*constants(card), *lists])
+    return program.pruned()
+
+
+def constants(card: TaskCard) -> list[Part]:
+    """The facts of the task as the constants that the library's parts name."""
+    columns = {
+        "NUMBERS": numbers(card),
+        "AMOUNTS": amounts(card),
+        "COORDINATES": coordinates(card),
+        "CATEGORIES": categories(card),
+        "TEXTS": of_kind(card, "text"),
+        "DATES": of_kind(card, "datetime"),
+    }
+    facts = {
+        "TARGET": card.target,
+        "ID": card.id or "",
+        "GROUP": card.group or "",
+        "TIME": card.time or "",
+        "COLUMNS": list(card.submission_columns),
+        "CLASSES": list(card.profile.classes),
+        **columns,
+        "SEED": card.seed,
+        "THREADS": card.threads,
+    }
+    return [Part(name, f"{name} = {_literal(name, value)}", "Task") for name, value in facts.items()]
+
+
+def _literal(name: str, value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(name) + len(text) + 3 <= 100 or not isinstance(value, list):
+        return text
+    return "[\n" + "".join(f"    {json.dumps(item, ensure_ascii=False)},\n" for item in value) + "]"
+
+
+def blended(card: TaskCard, program: Program) -> Program:
+    """The program with the `main` that weighs several models, where it had the one for a single model."""
+    return with_library(card, program, ["main"], variants(card))
+
+
+def with_library(card: TaskCard, program: Program, names: Iterable[str], chosen: dict[str, str]) -> Program:
+    """The program with these parts in their chosen variants, and with whatever they need and it lacks."""
+    fresh = [cut(card.problem, name, chosen.get(name, "")) for name in names]
+    given = [*fresh, *(part for part in program.parts if part.name not in {f.name for f in fresh})]
+    whole = compose(program.doc, card.problem, variants(card), [*constants(card), *given])
+    return program.with_parts(*(p for p in whole.parts if p in fresh or p.name not in program)).pruned()

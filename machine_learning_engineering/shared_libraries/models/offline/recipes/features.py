@@ -1,0 +1,219 @@
+"""Features
+
+Each block returns its inputs for the training rows `fit` and for `rows`; what it learns, it learns from `fit` alone.
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
+
+from .data import signals
+from .task import AMOUNTS, CATEGORIES, COORDINATES, DATES, NUMBERS, SEED, TEXTS, THREADS
+
+
+def numbers(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The numeric columns as they are."""
+    return [part[NUMBERS].to_numpy() for part in (fit, rows)]
+
+
+def gaps(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """Which numbers a row lacks, and how many."""
+    holes = [column for column in NUMBERS if fit[column].isna().any()]
+    return [np.c_[part[holes].isna(), part[NUMBERS].isna().sum(axis=1)] for part in (fit, rows)]
+
+
+def ratios(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The logarithm of the ratio of every two amounts: totals grow with the size of a thing, ratios do not."""
+    size, pairs = fit[AMOUNTS].mean(), list(combinations(range(len(AMOUNTS)), 2))
+    logs = [np.log(part[AMOUNTS] / size + 1e-3).to_numpy() for part in (fit, rows)]
+    return [np.column_stack([log[:, i] - log[:, j] for i, j in pairs]) for log in logs]
+
+
+def products(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """Products, sums and differences of the five numeric columns that correlate most with the target."""
+    parts = standardized(fit, rows, NUMBERS)
+    strength = np.abs(parts[0].T @ (signals(y) - signals(y).mean(axis=0))).max(axis=1)
+    pairs = list(combinations(np.argsort(-strength, kind="stable")[:5], 2))
+    views = [lambda a, b: a * b, lambda a, b: a + b, lambda a, b: a - b]
+    return [np.column_stack([view(part[:, i], part[:, j]) for i, j in pairs for view in views]) for part in parts]
+
+
+def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> list[np.ndarray]:
+    """Columns with mean 0 and deviation 1 on the training rows; a missing cell counts as average."""
+    mean, deviation = fit[columns].mean(), fit[columns].std().replace(0, 1)
+    return [((part[columns] - mean) / deviation).fillna(0).to_numpy() for part in (fit, rows)]
+
+
+def planes(fit: pd.DataFrame, y: np.ndarray, wanted: int) -> list[list[str]]:
+    """The pairs of columns that, as a map, say most more about the target than the better of the two says alone."""
+    chosen = np.random.default_rng(SEED).permutation(len(fit))[:1_000]
+    points, target = standardized(fit, fit, COORDINATES)[0][chosen], signals(y)[chosen]
+    alone = [max(explained(points[:, [i]], target), 0) for i in range(len(COORDINATES))]
+    strong = np.argsort(alone, kind="stable")[::-1][:6]
+    gain = {(i, j): explained(points[:, [i, j]], target) - max(alone[i], alone[j]) for i, j in combinations(strong, 2)}
+    best = sorted(gain, key=lambda pair: -gain[pair])[:wanted]
+    return [[COORDINATES[i], COORDINATES[j]] for i, j in best if gain[i, j] > 0.05]
+
+
+def explained(points: np.ndarray, target: np.ndarray) -> float:
+    """The share of the target's variance that the ten nearest other rows explain."""
+    _, near = cKDTree(points).query(points, 11)
+    return float(1 - (target - target[near[:, 1:]].mean(axis=1)).var() / target.var())
+
+
+def rotations(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The best plane seen from seven other angles: trees cut along the axes, borders seldom run along them."""
+    angles = np.pi * np.arange(1, 8) / 8
+    turn = np.array([np.cos(angles), np.sin(angles)])
+    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
+    for plane in planes(fit, y, wanted=1):
+        blocks.append([part @ turn for part in standardized(fit, rows, plane)])
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
+
+
+def neighbourhoods(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The mean target of the 5 and of the 15 nearest other training rows, in the two best planes."""
+    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
+    for plane in planes(fit, y, wanted=2):
+        points, others = standardized(fit, rows, plane)
+        tree, target = cKDTree(points), signals(y)
+        for size in (5, 15):
+            blocks.append([nearest_mean(tree, points, target, size, 1), nearest_mean(tree, others, target, size, 0)])
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
+
+
+def neighbourhoods__wide(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The mean target of the 3, 8, 20 and 50 nearest other training rows, in the three best planes."""
+    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
+    for plane in planes(fit, y, wanted=3):
+        points, others = standardized(fit, rows, plane)
+        tree, target = cKDTree(points), signals(y)
+        for size in (3, 8, 20, 50):
+            blocks.append([nearest_mean(tree, points, target, size, 1), nearest_mean(tree, others, target, size, 0)])
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
+
+
+def nearest_mean(tree: cKDTree, points: np.ndarray, target: np.ndarray, size: int, skip: int) -> np.ndarray:
+    """The mean of `target` over the nearest rows of the tree, the closer the heavier, leaving out the first `skip`."""
+    distance, near = tree.query(points, size + skip, workers=THREADS)
+    weight = 1 / (distance[:, skip:] + 1e-3)
+    return np.einsum("rn,rnk->rk", weight, target[near[:, skip:]]) / weight.sum(axis=1)[:, None]
+
+
+def one_hot(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """One column for each frequent category; rare and unknown ones share a column."""
+    encoder = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=5, max_categories=12, sparse_output=False
+    ).fit(fit[CATEGORIES].astype(object))
+    return [encoder.transform(part[CATEGORIES].astype(object)) for part in (fit, rows)]
+
+
+def category_counts(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """How many training rows share each category, as a logarithm."""
+    counts = {column: fit[column].value_counts() for column in CATEGORIES}
+    return [
+        np.column_stack([np.log1p(part[column].map(counts[column]).fillna(0).to_numpy(float)) for column in CATEGORIES])
+        for part in (fit, rows)
+    ]
+
+
+def category_means(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The mean target of each category, drawn towards the overall mean; a training row's own target stays out of it."""
+    target = signals(y)
+    train = np.zeros((len(fit), len(CATEGORIES) * target.shape[1]))
+    for inside, outside in KFold(5, shuffle=True, random_state=SEED).split(fit):
+        train[outside] = category_table(fit.iloc[inside], target[inside], fit.iloc[outside])
+    return [train, category_table(fit, target, rows)]
+
+
+def category_table(fit: pd.DataFrame, target: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """The mean of `target` over the training rows with the same category, as if ten more rows had the overall mean."""
+    overall, columns = target.mean(axis=0), []
+    for column in CATEGORIES:
+        groups = pd.DataFrame(target).groupby(fit[column].to_numpy())
+        means = (groups.sum() + 10 * overall).div(groups.size() + 10, axis=0)
+        columns.append(means.reindex(rows[column].to_numpy()).fillna(dict(enumerate(overall))).to_numpy())
+    return np.hstack(columns)
+
+
+def dates(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """Year, month, day, weekday, hour and the days since 2000 of each date."""
+
+    def parts(column: pd.Series) -> np.ndarray:
+        moment = column.dt
+        days = (column - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta(days=1)
+        return np.column_stack([moment.year, moment.month, moment.day, moment.dayofweek, moment.hour, days])
+
+    return [np.hstack([parts(part[column]) for column in DATES]).astype(float) for part in (fit, rows)]
+
+
+def text_shape(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """Length, words, word length, and the shares of capitals, digits and punctuation of each text."""
+
+    def shape(column: pd.Series) -> np.ndarray:
+        text, length = column.str, column.str.len().clip(1)
+        words = text.count(r"\w+")
+        shares = [text.count(pattern) / length for pattern in ("[A-Z]", "[0-9]", r"[^\w\s]", "[!?]")]
+        return np.column_stack([length, words, length / words.clip(1), *shares])
+
+    return [np.hstack([shape(part[column]) for column in TEXTS]).astype(float) for part in (fit, rows)]
+
+
+def text_topics(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """Each text as a point in the twenty directions along which the vocabulary of the training rows varies most."""
+    blocks = []
+    for column in TEXTS:
+        words = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=20_000)
+        topics = make_pipeline(words, TruncatedSVD(20, random_state=SEED)).fit(fit[column])
+        blocks.append([topics.transform(part[column]) for part in (fit, rows)])
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
+
+
+def text_opinion(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """What a ridge regression on the words says about a row; it never saw the row's own target."""
+    target = signals(y)
+    train = np.zeros(target.shape)
+    for inside, outside in KFold(4, shuffle=True, random_state=SEED).split(fit):
+        train[outside] = word_ridge(fit.iloc[inside], target[inside], fit.iloc[outside])
+    return [train, word_ridge(fit, target, rows)]
+
+
+def word_ridge(fit: pd.DataFrame, target: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """Ridge predictions of `target` from the TF-IDF weights of words and pairs of words."""
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)
+    train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
+    return Ridge(alpha=1.0, solver="sparse_cg").fit(words.fit_transform(train), target).predict(words.transform(new))
+
+
+FEATURES: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], list[np.ndarray]]] = []
+
+
+def inputs(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """All feature blocks side by side, for the training rows and for `rows`."""
+    return [np.hstack(part) for part in zip(*(block(fit, y, rows) for block in FEATURES), strict=True)]
+
+
+def filled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The same, with the median of its column in place of each missing value."""
+    train, new = inputs(fit, y, rows)
+    fill = SimpleImputer(strategy="median", keep_empty_features=True).fit(train)
+    return [fill.transform(part) for part in (train, new)]
+
+
+def scaled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The same without gaps and with normal quantiles: for models that compare or add up columns."""
+    train, new = filled(fit, y, rows)
+    scale = QuantileTransformer(
+        n_quantiles=min(200, len(fit)), output_distribution="normal", subsample=100_000, random_state=SEED
+    ).fit(train)
+    return [scale.transform(part).clip(-3, 3) for part in (train, new)]

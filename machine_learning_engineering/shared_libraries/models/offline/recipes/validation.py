@@ -1,0 +1,203 @@
+"""Validation"""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    median_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+    root_mean_squared_log_error,
+)
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
+
+from .data import decode
+from .task import CLASSES, GROUP, SEED, TIME
+from .values import MODELS
+
+def splits(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to check on: four folds, or a fifth held out once where there are many rows."""
+    if len(train) > 20_000:
+        return list(ShuffleSplit(1, test_size=0.2, random_state=SEED).split(train))
+    return list(KFold(4, shuffle=True, random_state=SEED).split(train))
+
+
+def splits__classes(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to check on: four folds, or a fifth held out once where there are many rows."""
+    if len(train) > 20_000:
+        return list(StratifiedShuffleSplit(1, test_size=0.2, random_state=SEED).split(train, y))
+    return list(StratifiedKFold(4, shuffle=True, random_state=SEED).split(train, y))
+
+
+def splits__groups(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to check on: four folds (one where there are many rows) that never share a group."""
+    folds = list(GroupKFold(4).split(train, groups=train[GROUP].astype(str)))
+    return folds[:1] if len(train) > 20_000 else folds
+
+
+def splits__time(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to check on: the last fifth in time is checked on the rows before it."""
+    order = np.argsort(train[TIME].to_numpy(), kind="stable")
+    cut = len(train) * 4 // 5
+    return [(order[:cut], order[cut:])]
+
+
+def score(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Root mean squared error."""
+    return float(root_mean_squared_error(decode(y), decode(prediction)))
+
+
+def score__mse(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean squared error."""
+    return float(root_mean_squared_error(decode(y), decode(prediction)) ** 2)
+
+
+def score__mae(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean absolute error."""
+    return float(mean_absolute_error(decode(y), decode(prediction)))
+
+
+def score__medae(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Median absolute error."""
+    return float(median_absolute_error(decode(y), decode(prediction)))
+
+
+def score__mape(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean absolute percentage error, as a fraction."""
+    return float(mean_absolute_percentage_error(decode(y), decode(prediction)))
+
+
+def score__rmsle(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Root mean squared error of logarithms."""
+    return float(root_mean_squared_log_error(decode(y).clip(0), decode(prediction).clip(0)))
+
+
+def score__r2(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The share of the target's variance that the predictions explain."""
+    return float(r2_score(decode(y), decode(prediction)))
+
+
+def score__accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The share of rows whose most probable class is right."""
+    return float(accuracy_score(y, prediction.argmax(axis=1)))
+
+
+def score__balanced_accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The mean over the classes of the share of their rows that is recognised."""
+    return float(balanced_accuracy_score(y, prediction.argmax(axis=1)))
+
+
+def score__f1(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The F1 score of the last class."""
+    return float(f1_score(y, prediction.argmax(axis=1)))
+
+
+def score__f1_macro(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The mean F1 score of the classes."""
+    return float(f1_score(y, prediction.argmax(axis=1), average="macro"))
+
+
+def score__f1_weighted(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The mean F1 score of the classes, weighted by their rows."""
+    return float(f1_score(y, prediction.argmax(axis=1), average="weighted"))
+
+
+def score__mcc(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Matthews' correlation coefficient."""
+    return float(matthews_corrcoef(y, prediction.argmax(axis=1)))
+
+
+def score__qwk(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Cohen's kappa with quadratic weights."""
+    return float(cohen_kappa_score(y, prediction.argmax(axis=1), weights="quadratic"))
+
+
+def score__log_loss(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean logarithmic loss."""
+    return float(log_loss(y, prediction, labels=range(len(CLASSES))))
+
+
+def score__brier(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean squared error of the probabilities of the last class."""
+    return float(np.mean((prediction[:, 1] - (y == 1)) ** 2))
+
+
+def score__roc_auc(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Area under the ROC curve of the last class."""
+    return float(roc_auc_score(y, prediction[:, 1]))
+
+
+def score__roc_auc_ovr(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Area under the ROC curve, the mean of each class against the rest."""
+    return float(roc_auc_score(y, prediction, multi_class="ovr", labels=range(len(CLASSES))))
+
+
+def score__average_precision(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Average precision of the last class."""
+    return float(average_precision_score(y, prediction[:, 1]))
+
+
+def loss(y: np.ndarray, prediction: np.ndarray) -> float:
+    """What the weights of the models minimise: squared errors on the scale that the models learn."""
+    return float(np.mean((y - prediction) ** 2))
+
+
+def loss__distances(y: np.ndarray, prediction: np.ndarray) -> float:
+    """What the weights of the models minimise: absolute errors on the scale that the models learn."""
+    return float(np.mean(np.abs(y - prediction)))
+
+
+def loss__classes(y: np.ndarray, prediction: np.ndarray) -> float:
+    """What the weights of the models minimise: the mean logarithmic loss."""
+    return float(-np.log(prediction[np.arange(len(y)), y].clip(1e-6)).mean())
+
+
+def out_of_fold(train: pd.DataFrame, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The rows that were checked, and what each model, fitted without them, predicts for them."""
+    folds = splits(train, y)
+    checked = np.concatenate([check for _, check in folds])
+    predictions = [np.concatenate([model(train.iloc[a], y[a], train.iloc[b]) for a, b in folds]) for model in MODELS]
+    return checked, predictions
+
+
+def blend_weights(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
+    """The share of each model in the blend: 40 times, add the model whose vote lowers the loss most."""
+    sample = np.linspace(0, len(y) - 1, min(len(y), 20_000)).astype(int)
+    candidates, truth = [prediction[sample] for prediction in predictions], y[sample]
+    total, votes = np.zeros_like(candidates[0]), np.zeros(len(candidates))
+    for turn in range(1, 41):
+        losses = [loss(truth, (total + candidate) / turn) for candidate in candidates]
+        best = int(np.argmin(losses))
+        total, votes[best] = total + candidates[best], votes[best] + 1
+    return votes / votes.sum()
+
+
+def blend_weights__equal(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
+    """The share of each model in the blend: the same for all."""
+    return np.full(len(predictions), 1 / len(predictions))
+
+
+def blend_weights__shrunk(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
+    """The share of each model in the blend: half by greedy votes that lower the loss, half the same for all."""
+    sample = np.linspace(0, len(y) - 1, min(len(y), 20_000)).astype(int)
+    candidates, truth = [prediction[sample] for prediction in predictions], y[sample]
+    total, votes = np.zeros_like(candidates[0]), np.zeros(len(candidates))
+    for turn in range(1, 41):
+        losses = [loss(truth, (total + candidate) / turn) for candidate in candidates]
+        best = int(np.argmin(losses))
+        total, votes[best] = total + candidates[best], votes[best] + 1
+    return 0.5 * votes / votes.sum() + 0.5 / len(votes)
+
+
+def blend(predictions: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The weighted mean of the models' predictions."""
+    return np.tensordot(weights, np.array(predictions), axes=1)

@@ -1,0 +1,78 @@
+"""A run in the terminal: one line for each thing that happened, and at the end where the files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import rich.console
+
+from machine_learning_engineering.shared_libraries.records import (
+    Decision,
+    JournalEntry,
+    LlmCall,
+    Published,
+    RunStarted,
+    Scored,
+    ScriptRun,
+)
+
+if TYPE_CHECKING:
+    from machine_learning_engineering.client import Result
+    from machine_learning_engineering.shared_libraries.tasks.bundled import BundledTask
+
+
+class Console:
+    """Writes plain, readable lines; colour only where the terminal has it."""
+
+    def __init__(self) -> None:
+        self._out = rich.console.Console(highlight=False, soft_wrap=True)
+        self._began = 0.0
+
+    def show(self, entry: JournalEntry) -> None:
+        """One line for an entry that a person wants to see."""
+        if isinstance(entry, RunStarted):
+            self._began = entry.at
+        if line := _line(entry):
+            self._out.print(f"[dim]{entry.at - self._began:7.1f} s[/dim]  {line}", markup=True)
+
+    def finish(self, result: Result) -> None:
+        """The headline of a finished run and its files."""
+        score, metric = result.winner.score, result.task.metric
+        assert score is not None  # only scored attempts are published
+        self._out.print(
+            f"\n[bold]{metric.title} {score.value:.6g}[/bold] on {score.rows} held-out rows that no script saw "
+            f"({score.source}; the winning script itself reported {score.reported})"
+        )
+        for note in result.task.notes:
+            self._out.print(f"note: {note}", markup=False)
+        self._out.print(f"submission  {result.submission}", markup=False)
+        self._out.print(f"solution    {result.solution}", markup=False)
+        self._out.print(f"run         {result.folder}", markup=False)
+
+    def list_tasks(self, tasks: Iterable[BundledTask]) -> None:
+        """A table of bundled tasks."""
+        from rich.table import Table
+
+        table = Table("name", "problem", "metric", "rows", "what", box=None, pad_edge=False)
+        for task in tasks:
+            table.add_row(task.name, task.problem, task.metric, str(task.rows), task.title)
+        self._out.print(table)
+        self._out.print("\nRun one: mle run NAME", markup=False)
+
+
+def _line(entry: JournalEntry) -> str | None:
+    match entry:
+        case LlmCall():
+            return f"[dim]{entry.agent} answered[/dim]"
+        case ScriptRun() if entry.execution.outcome != "ok":
+            return f"[red]{entry.slot}: {entry.execution.outcome}[/red] after {entry.execution.execution_time:.1f} s"
+        case Scored() if entry.score.value is not None:
+            return f"{entry.slot}: [green]{entry.score.value:.6g}[/green]"
+        case Scored() if entry.score.reason:
+            return f"{entry.slot}: no score. {entry.score.reason.splitlines()[0]}".replace("[", r"\[")
+        case Published():
+            return f"[bold]published[/bold] the submission of {entry.slot}"
+        case Decision():
+            return f"decided {entry.what}: {entry.why}"
+    return None

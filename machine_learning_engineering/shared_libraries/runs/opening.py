@@ -1,0 +1,96 @@
+"""Beginning a run, or taking it up again where it stopped: the same command on the same folder does both."""
+
+import json
+import os
+import secrets
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
+from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
+from machine_learning_engineering.shared_libraries.records import RunStarted, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
+from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.tasks.load import load_task
+
+# Settings that change how long a run may take or where it lies, but nothing that it computes.
+FREE_SETTINGS = {
+    "api_base",
+    "llm_retries",
+    "llm_seconds",
+    "max_llm_calls",
+    "minutes",
+    "parallel_scripts",
+    "workspace_dir",
+}
+RUNS = Path("mle-runs")
+_VERSIONED = ("machine-learning-engineering", "google-adk", "numpy", "pandas", "scikit-learn", "lightgbm")
+
+
+def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -> Run:
+    """A run in `out` (default: a new folder under ./mle-runs), begun, or taken up if it lies there already.
+
+    Raises: TaskError for data that cannot be used; ConfigError for a folder that cannot hold a run; JournalError for a
+    run that is going on or was begun with other data or settings.
+    """
+    folder = _folder(request, out)
+    journal = Journal(folder)
+    try:
+        task = load_task(request, folder / "data")
+        _check_same(journal, task, config, folder)
+        journal.append(
+            RunStarted(
+                at=now(),
+                run_id=folder.name,
+                config=config.model_dump(mode="json"),
+                request=request.model_dump(mode="json"),
+                task_digest=task.digest,
+                pid=os.getpid(),
+                versions={name: version(name) for name in _VERSIONED},
+            )
+        )
+    except BaseException:
+        journal.close()
+        raise
+    about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
+    write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
+    return Run(config, task, folder, journal, make_sandbox(config.sandbox))
+
+
+def _folder(request: TaskRequest, out: Path | None) -> Path:
+    folder = (out or RUNS / new_run_id(request.name or request.source.stem)).expanduser().absolute()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
+        raise ConfigError(f"{folder} is not empty and holds no run. Choose a new folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "blobs").mkdir(exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"{folder} cannot be written ({exc.strerror}). Choose another folder with --out.") from exc
+    return folder
+
+
+def new_run_id(name: str) -> str:
+    """A name for a new run folder that sorts by time: `<task>-<date>-<time>-<4 hex digits>`."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def _check_same(journal: Journal, task: Task, config: RunConfig, folder: Path) -> None:
+    begun = next((entry for entry in journal.entries if isinstance(entry, RunStarted)), None)
+    if begun is None:
+        return
+    if begun.task_digest != task.digest:
+        raise JournalError(f"the data of {folder} changed since its run began. Choose a new folder with --out.")
+    changed = list(_changes(begun.config, config.model_dump(mode="json")))
+    if changed:
+        raise JournalError(
+            f"{folder} holds a run with other settings ({'; '.join(changed)}). "
+            "Repeat the command as it was to take that run up, or choose a new folder with --out."
+        )
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    keys = sorted((old.keys() | new.keys()) - FREE_SETTINGS)
+    return [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]

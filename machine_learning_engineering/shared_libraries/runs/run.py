@@ -1,0 +1,204 @@
+"""One run of the pipeline: its settings, task, folder, journal and sandbox, and the doors to all that costs time."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
+from machine_learning_engineering.shared_libraries.records import (
+    Attempt,
+    Decision,
+    Execution,
+    Job,
+    RunStarted,
+    Score,
+    Scored,
+    ScriptRun,
+    Slot,
+    StagedView,
+    StateDelta,
+    Task,
+    View,
+)
+from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, sha256, write_atomically
+from machine_learning_engineering.shared_libraries.scoring.score import score
+from machine_learning_engineering.shared_libraries.scoring.views import stage
+from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, make_card
+
+SEARCH_SHARE = 0.8  # of the wall-clock budget; the rest is kept for the final run and publishing
+
+
+@dataclass
+class Run:
+    """A run in progress. Everything that costs time or money goes through it, so that the journal can answer instead.
+
+    `folder` is the workspace; `attempts` grows in the order in which scripts were scored.
+    """
+
+    config: RunConfig
+    task: Task
+    folder: Path
+    journal: Journal
+    sandbox: Sandbox
+    attempts: list[Attempt] = field(default_factory=list)
+    on_attempt: list[Callable[[Attempt], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._views: dict[View, asyncio.Task[StagedView]] = {}
+        self._script_slots = asyncio.Semaphore(self.config.parallel_scripts)
+        self._final_slot = asyncio.Semaphore(1)
+        self._spent = _earlier_seconds(self.journal)
+        self._started = time.monotonic()
+
+    # --- where things lie ---
+
+    @property
+    def task_folder(self) -> Path:
+        return self.folder / self.task.name
+
+    def script_path(self, slot: Slot) -> Path:
+        """Where the latest version of a slot's script lies."""
+        return self.task_folder / slot.folder / slot.filename
+
+    def write_script(self, slot: Slot, code: str, filename: str | None = None) -> None:
+        """Puts code where the specification wants to find it."""
+        path = self.script_path(slot).with_name(filename or slot.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, code.encode(errors="replace"))
+
+    def link_input(self, folder: Path, staged: StagedView) -> None:
+        """Shows people in `folder`/input what the scripts of that folder see."""
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / "input"
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(staged.path, folder), target_is_directory=True)
+
+    async def view(self, view: View) -> StagedView:
+        """The staged view, made once."""
+        if view not in self._views:
+            work = asyncio.to_thread(stage, self.task, view, self.config, self.folder / "views")
+            self._views[view] = asyncio.create_task(work)
+        return await asyncio.shield(self._views[view])
+
+    def card(self, step: Step, **fields: Any) -> TaskCard:
+        """The task card of a step."""
+        return make_card(self.task, self.config, step, **fields)
+
+    # --- what costs time ---
+
+    async def execute(self, slot: Slot, ordinal: int, script: str, view: View, low_priority: bool = False) -> Execution:
+        """The execution of a script on a view: from the journal if it has finished before, else now."""
+        staged = await self.view(view)
+        digest = sha256(f"{sha256(script)} {staged.digest} {self.config.seed}")
+        address = f"{slot.code_key}@{view.name}"
+        if known := self.journal.find(ScriptRun, address, ordinal):
+            if known.digest != digest:
+                raise JournalError(
+                    f"run {ordinal} of {slot.code_key} has another script or other data than the journal holds, so "
+                    f"{self.folder} cannot be taken up with this version, data or settings. Use a new --out folder."
+                )
+            return known.execution.model_copy(update={"folder": self.folder / known.execution.folder})
+        async with self._final_slot if low_priority else self._script_slots:
+            execution = await self.sandbox.run(self._job(slot, ordinal, script, staged, low_priority))
+        entry = ScriptRun(
+            at=now(),
+            slot=slot.code_key,
+            ordinal=ordinal,
+            view=view.name,
+            digest=digest,
+            script=self.journal.put_blob(script),
+            execution=execution.model_copy(update={"folder": execution.folder.relative_to(self.folder)}),
+        )
+        self.journal.append(entry)
+        return execution
+
+    def keep(self, made: Attempt) -> None:
+        """Adds a finished attempt and tells whoever waits for it."""
+        self.attempts.append(made)
+        for listener in self.on_attempt:
+            listener(made)
+
+    async def score(self, slot: Slot, ordinal: int, view: View, execution: Execution) -> Score:
+        """The harness's verdict on an execution, journaled."""
+        if known := self.journal.find(Scored, slot.code_key, ordinal):
+            return known.score
+        verdict = await asyncio.to_thread(score, self.task, view, execution, self.config, self.sandbox.enforces_seal)
+        self.journal.append(Scored(at=now(), slot=slot.code_key, ordinal=ordinal, score=verdict))
+        return verdict
+
+    # --- what is decided and written ---
+
+    def decide(self, what: str, choose: Callable[[], tuple[Any, str]]) -> Any:
+        """The choice at an address; `choose` (a JSON value and why) is asked only where the journal has none."""
+        if known := self.journal.find(Decision, what):
+            return known.chosen
+        chosen, why = choose()
+        self.journal.append(Decision(at=now(), what=what, chosen=chosen, why=why))
+        return chosen
+
+    def may_search(self, what: str) -> bool:
+        """Whether the wall-clock budget still allows to begin `what`."""
+        if self.config.minutes is None:
+            return True
+        return bool(self.decide(f"budget:{what}", self._ask_clock))
+
+    def record_state(self, agent: str, delta: Mapping[str, Any]) -> None:
+        """Keeps state keys that an agent wrote, in the order of its events."""
+        ordinal = self.journal.next_ordinal(StateDelta, agent)
+        if self.journal.find(StateDelta, agent, ordinal) is None:
+            packed = self.journal.pack(dict(delta))
+            self.journal.append(StateDelta(at=now(), agent=agent, ordinal=ordinal, delta=packed))
+
+    @property
+    def started_at(self) -> float:
+        """When the run first began, in seconds since the epoch."""
+        return next(entry.at for entry in self.journal.entries if isinstance(entry, RunStarted))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of this run, over all its resumes."""
+        return self._spent + time.monotonic() - self._started
+
+    def _seconds_left(self) -> float:
+        minutes = self.config.minutes
+        return float("inf") if minutes is None else minutes * 60 - self.seconds
+
+    def _ask_clock(self) -> tuple[bool, str]:
+        allowed = self.seconds < (self.config.minutes or 0) * 60 * SEARCH_SHARE
+        return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
+
+    def _job(self, slot: Slot, ordinal: int, script: str, staged: StagedView, low_priority: bool) -> Job:
+        final = "" if staged.view.kind == "search" else ".final"
+        folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{final}"
+        if folder.exists():  # finished just before a kill, but not journaled: its result does not count
+            shutil.rmtree(folder)
+        wall = min(self.config.limits.wall_seconds, max(self._seconds_left(), 5.0))
+        limits = self.config.limits.model_copy(update={"wall_seconds": wall})
+        return Job(
+            script=script,
+            name=slot.filename,
+            folder=folder,
+            view=staged,
+            limits=limits,
+            seed=self.config.seed,
+            low_priority=low_priority,
+        )
+
+
+def _earlier_seconds(journal: Journal) -> float:
+    """Seconds between the first and last entry of each earlier session on this journal."""
+    total, first, last = 0.0, None, 0.0
+    for entry in journal.entries:
+        if isinstance(entry, RunStarted):
+            total += last - first if first is not None else 0.0
+            first = entry.at
+        last = entry.at
+    return total + (last - first if first is not None else 0.0)

@@ -1,0 +1,59 @@
+"""What each part of a solution contributes: an ablation script, its figures, and their summary.
+
+Refinement asks for it before each step; as a phase of its own it runs once more on every refined solution, so that the
+ensemble planner and the report know where the score comes from.
+"""
+
+from dataclasses import dataclass
+
+from google.adk.agents import BaseAgent
+from google.adk.agents.callback_context import CallbackContext
+
+from machine_learning_engineering.shared_libraries.agents import Desk, Phase
+from machine_learning_engineering.shared_libraries.code_util import STAGES
+from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.records import Attempt, Slot
+from machine_learning_engineering.shared_libraries.replies import parse_ablation
+from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
+from machine_learning_engineering.sub_agents.ablation import prompt
+from machine_learning_engineering.sub_agents.board import Board
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The summary for planners, and the score without each component ('baseline': the unchanged solution)."""
+
+    summary: str
+    scores: dict[str, float]
+
+
+def build_ablation(run: Run, board: Board) -> BaseAgent:
+    """The agent that ablates every refined solution once more, at step `outer_loop_round`."""
+
+    async def work(desk: Desk) -> None:
+        step = run.config.outer_loop_round
+        asked = [t for t in board.solutions if run.may_search(f"ablation {step} {t}")]
+        earlier = {t: tuple(desk.state.get(f"prev_ablations_{t}") or ()) for t in asked}
+        await desk.branches(*(ablate(desk, t, step, board.solutions[t], earlier[t]) for t in asked))
+
+    return Phase.of("ablation_phase_agent", "Measures what each part of the refined solutions contributes.", run, work)
+
+
+async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tuple[str, ...]) -> Ablation:
+    """What the parts of `solution` contribute; an ablation script that never works gives an empty result."""
+    run, slot = desk.run, Slot(STAGES["ablation"], solution=t, step=step)
+    await desk.note(f"ablation_and_refine_loop_agent_{t}", **{f"refine_step_{t}": step})
+    refs = (ScriptRef(name=f"train{step}.py", score=solution.value),)
+    card = run.card("ablation", solution=t, attempt=step, scripts=refs, notes=earlier)
+    made = await run_and_debug(desk, slot, prompt.render_ablation(card, solution.script))
+    output = made.execution.stdout if made else "The ablation script did not run; nothing was measured."
+
+    async def take(callback_context: CallbackContext, reply: str) -> str:
+        callback_context.state[f"ablation_summary_{step}_{t}"] = reply.strip()
+        return reply.strip()
+
+    card = run.card("ablation_summary", solution=t, scripts=(ScriptRef(name=slot.filename),), output=output)
+    question = prompt.render_ablation_summary(card, made.script if made else solution.script, output)
+    summary = await desk.ask(f"ablation_summary_agent_{t}", "summary", question, take, temperature=0.0)
+    return Ablation(summary, parse_ablation(output))

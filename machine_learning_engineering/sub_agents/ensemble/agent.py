@@ -1,0 +1,71 @@
+"""Phase 4 (MLE-STAR, algorithm 3): planned ensembles over the solutions, each round told how the earlier ones fared."""
+
+from google.adk.agents import BaseAgent
+from google.adk.agents.callback_context import CallbackContext
+
+from machine_learning_engineering.shared_libraries.agents import Desk, Phase
+from machine_learning_engineering.shared_libraries.code_util import STAGES
+from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.records import Attempt, Slot
+from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
+from machine_learning_engineering.sub_agents.board import Board
+from machine_learning_engineering.sub_agents.ensemble import prompt
+from machine_learning_engineering.sub_agents.refinement.agent import top_plans
+
+
+def build_ensemble(run: Run, board: Board) -> BaseAgent:
+    """The agent of phase 4; afterwards the board holds the ensembles that worked. Skips where nothing can be merged."""
+
+    async def work(desk: Desk) -> None:
+        solutions = list(board.solutions.values())
+        distinct = len({one.script for one in solutions})
+        if not run.decide("ensemble", lambda: (distinct > 1, f"{distinct} distinct solutions to merge")):
+            return
+        board.ensembles += await merge_solutions(desk, solutions)
+
+    return Phase.of("ensemble_agent", "Merges the refined solutions.", run, work)
+
+
+async def merge_solutions(desk: Desk, solutions: list[Attempt]) -> list[Attempt]:
+    """The working ensembles of 1 + `ensemble_loop_round` rounds, in order."""
+    results: list[PlanResult] = []
+    made: list[Attempt] = []
+    for round_ in range(1 + desk.run.config.ensemble_loop_round):
+        if not desk.run.may_search(f"ensemble {round_}"):
+            break
+        await desk.note("ensemble_plan_refine_and_implement_loop_agent", ensemble_iter=round_)
+        plan = await plan_ensemble(desk, solutions, results)
+        one = await implement_ensemble(desk, round_, solutions, plan)
+        results.append(PlanResult(plan=plan, score=one.value if one else None))
+        made += [one] if one else []
+    return made
+
+
+async def plan_ensemble(desk: Desk, solutions: list[Attempt], results: list[PlanResult]) -> str:
+    """How to merge the solutions: a first plan, or one unlike the earlier ones."""
+    codes = [one.script for one in solutions]
+
+    async def take(callback_context: CallbackContext, reply: str) -> str:
+        earlier = callback_context.state.get("ensemble_plans") or []
+        callback_context.state["ensemble_plans"] = [*earlier, reply.strip()]
+        return reply.strip()
+
+    if not results:
+        card = desk.run.card("ensemble_plan", scripts=_refs(solutions))
+        return await desk.ask("init_ensemble_plan_agent", "plan", prompt.render_ensemble_plan(card, codes), take)
+    card = desk.run.card(
+        "refine_ensemble_plan", attempt=len(results), scripts=_refs(solutions), plans=top_plans(results, desk)
+    )
+    return await desk.ask("ensemble_plan_refine_agent", "plan", prompt.render_refine_ensemble_plan(card, codes), take)
+
+
+async def implement_ensemble(desk: Desk, round_: int, solutions: list[Attempt], plan: str) -> Attempt | None:
+    """The first working ensemble script for a plan, or None."""
+    card = desk.run.card("ensemble", attempt=round_, scripts=_refs(solutions), plan=plan)
+    slot = Slot(STAGES["ensemble_plan_implement"], step=round_)
+    return await run_and_debug(desk, slot, prompt.render_ensemble(card, [one.script for one in solutions]))
+
+
+def _refs(solutions: list[Attempt]) -> tuple[ScriptRef, ...]:
+    return tuple(ScriptRef(name=f"solution {t}", score=one.value) for t, one in enumerate(solutions, 1))

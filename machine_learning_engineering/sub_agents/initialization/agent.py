@@ -1,0 +1,192 @@
+"""Phase 1 (MLE-STAR, algorithm 1): search models, try each, merge the next best into the best while that helps."""
+
+from typing import Any
+
+from google.adk.agents import BaseAgent
+from google.adk.agents.callback_context import CallbackContext
+
+from machine_learning_engineering.shared_libraries.agents import Desk, Phase
+from machine_learning_engineering.shared_libraries.code_util import STAGES, result_dict
+from machine_learning_engineering.shared_libraries.debug_util import run_and_debug, write_script
+from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
+from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
+from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
+from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.choose import adopt, ranked
+from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, ScriptRef
+from machine_learning_engineering.sub_agents.board import Board
+from machine_learning_engineering.sub_agents.initialization import prompt
+
+
+def build_initialization(run: Run, board: Board) -> BaseAgent:
+    """The agent of phase 1; afterwards the board holds one working attempt for each solution that worked out."""
+
+    async def work(desk: Desk) -> None:
+        await prepare_task(desk)
+        board.summary = await summarize_task(desk)
+        numbers = range(1, run.config.num_solutions + 1)
+        made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers))
+        board.solutions.update({t: one for t, one in zip(numbers, made, strict=True) if isinstance(one, Attempt)})
+        if not board.solutions:
+            reasons = "; ".join(dict.fromkeys(str(one) for one in made))
+            raise MleError(f"no model candidate made a valid submission: {reasons}")
+
+    return Phase.of("initialization_agent", "Finds models, tries them, merges the best.", run, work)
+
+
+async def prepare_task(desk: Desk) -> None:
+    """Writes every setting and the task into the state, as the specification names them."""
+    run, task = desk.run, desk.run.task
+    settings = run.config.model_dump(mode="json")
+    settings |= {
+        "data_dir": str(task.train.parent.parent),
+        "lower": not task.metric.maximize,
+        "start_time": run.started_at,
+        "task_description": task.description,
+        "task_name": task.name,
+        "task_type": task.task_type,
+        "use_data_leakage_checker": run.config.leakage_checker,
+        "workspace_dir": str(run.folder),
+    }
+    await desk.note("initialization_agent", **settings)
+
+
+async def summarize_task(desk: Desk) -> str:
+    """A short summary of the task, used to search for models."""
+    run = desk.run
+
+    async def take(callback_context: CallbackContext, reply: str) -> str:
+        summary = f"Task: {run.task.task_type}\n{reply.strip()}"
+        callback_context.state["task_summary"] = summary
+        return summary
+
+    question = prompt.render_summarize(run.card("summarize"), run.task.description)
+    return await desk.ask("task_summarization_agent", "summary", question, take, temperature=0.0)
+
+
+async def solve(desk: Desk, t: int, summary: str) -> Attempt:
+    """The merged first version of solution `t`. Raises: MleError if none of its candidates worked."""
+    await create_workspace(desk.run, t)
+    models = await find_models(desk, t, summary)
+    tries = await desk.branches(*(try_model(desk, t, j, model) for j, model in enumerate(models, 1)))
+    working = ranked([one for one in tries if isinstance(one, Attempt)], desk.run.task.metric)
+    if not working:
+        raise MleError(f"solution {t}: none of {', '.join(m.model_name for m in models)} made a valid submission")
+    await rank_candidates(desk, t, working)
+    best, index = await merge(desk, t, working)
+    await desk.note(
+        f"selection_agent_{t}",
+        **{f"train_code_0_{t}": best.script, f"train_code_exec_result_0_{t}": result_dict(best, desk.run.task.metric)},
+    )
+    desk.run.write_script(_slot("merger", t, index), best.script, "train0.py")
+    return await check_data_use(desk, t, best) if desk.run.config.use_data_usage_checker else best
+
+
+async def create_workspace(run: Run, t: int) -> None:
+    """Makes the folder of solution `t`, whose `input` shows people what its scripts see."""
+    folder = run.task_folder / str(t)
+    (folder / "model_candidates").mkdir(parents=True, exist_ok=True)
+    run.link_input(folder, await run.view(SEARCH))
+
+
+async def find_models(desk: Desk, t: int, summary: str) -> list[ModelCard]:
+    """The models to try for solution `t`, at most `num_model_candidates`, each with its source.
+
+    A Gemini model searches the web for them; other models answer from what they know.
+    """
+    wanted = desk.run.config.num_model_candidates
+
+    async def take(callback_context: CallbackContext, reply: str) -> list[ModelCard]:
+        models = prompt.parse_candidates(reply, wanted)
+        delta: dict[str, Any] = {f"init_{t}_model_{j}": model.model_dump() for j, model in enumerate(models, 1)}
+        callback_context.state.update({**delta, f"init_{t}_model_finish": True})
+        return models
+
+    question = prompt.render_retrieve(desk.run.card("retrieve", solution=t, wanted=wanted), summary)
+    models = await desk.ask(f"model_retriever_agent_{t}", "plan", question, take, tools=desk.search_tools("plan"))
+    for j, model in enumerate(models, 1):
+        text = f"# Model\n{model.model_name}\n\n# Example code\n{model.example_code}\n"
+        path = desk.run.task_folder / str(t) / "model_candidates" / f"model_{j}.txt"
+        write_atomically(path, text.encode())
+    return models
+
+
+async def try_model(desk: Desk, t: int, j: int, model: ModelCard) -> Attempt | None:
+    """The first working script with this model, or None."""
+    card = desk.run.card("candidate", solution=t, attempt=j, model=model)
+    return await run_and_debug(
+        desk, _slot("model_eval", t, j), prompt.render_candidate(card, desk.run.task.description)
+    )
+
+
+async def rank_candidates(desk: Desk, t: int, working: list[Attempt]) -> None:
+    """Notes the candidates of solution `t`, best first, and the best one as the first merge."""
+    metric = desk.run.task.metric
+    results = [result_dict(one, metric) for one in working]
+    best = working[0]
+    desk.run.write_script(_slot("merger", t, 0), best.script)
+    await desk.note(
+        f"rank_agent_{t}",
+        **{
+            f"performance_results_{t}": [
+                [one.value, one.script, result] for one, result in zip(working, results, strict=True)
+            ],
+            f"best_score_{t}": best.value,
+            f"base_solution_{t}": best.script,
+            f"best_idx_{t}": 0,
+            f"merger_code_{t}_0": best.script,
+            f"merger_code_exec_result_{t}_0": results[0],
+        },
+    )
+
+
+async def merge(desk: Desk, t: int, working: list[Attempt]) -> tuple[Attempt, int]:
+    """The best merge of solution `t` and its index; stops at the first merge that does not improve (algorithm 1)."""
+    best, index = working[0], 0
+    for i, reference in enumerate(working[1:], 1):
+        if not desk.run.may_search(f"merge {t} {i}"):
+            break
+        refs = (ScriptRef(name="base.py", score=best.value), ScriptRef(name="reference.py", score=reference.value))
+        card = desk.run.card("merge", solution=t, attempt=i, scripts=refs)
+        slot = _slot("merger", t, i)
+        made = await run_and_debug(desk, slot, prompt.render_merge(card, best.script, reference.script))
+        improved = made is not None and adopt(desk.run.task.metric, best, made)
+        if made is not None and improved:
+            best, index = made, i
+        await desk.note(
+            f"merger_states_update_agent_{t}_{i}",
+            **{f"best_score_{t}": best.value, f"base_solution_{t}": best.script, f"best_idx_{t}": index},
+        )
+        if not improved:
+            break
+    return best, index
+
+
+async def check_data_use(desk: Desk, t: int, best: Attempt) -> Attempt:
+    """`best`, or a version of it that uses provided information it left out, if that scores better. Asked once."""
+    run, slot = desk.run, _slot("check_data_use", t)
+    card = run.card("data_use", solution=t, scripts=(ScriptRef(name="train0.py", score=best.value),))
+    question = prompt.render_data_use(card, run.task.description, best.script)
+
+    def to_code(reply: str) -> str:
+        return best.script if prompt.all_data_used(reply) else prompt.code_of(reply)
+
+    try:
+        made = await write_script(desk, slot, slot.agent_name, "code", question, to_code)
+    except ReplyFormatError:
+        made = best
+    chosen = made if adopt(run.task.metric, best, made) else best
+    await desk.note(
+        slot.agent_name,
+        **{
+            f"check_data_use_finish_{t}": True,
+            slot.code_key: chosen.script,
+            slot.result_key: result_dict(chosen, run.task.metric),
+        },
+    )
+    run.write_script(slot, chosen.script)
+    return chosen
+
+
+def _slot(stage: str, t: int, attempt: int = 0) -> Slot:
+    return Slot(STAGES[stage], solution=t, attempt=attempt)

@@ -1,0 +1,63 @@
+"""Phase 5: the best attempt of the whole run, run on all data; an agent is asked only if that run fails."""
+
+from google.adk.agents import BaseAgent
+
+from machine_learning_engineering.shared_libraries.agents import Desk, Phase
+from machine_learning_engineering.shared_libraries.code_util import STAGES, result_dict
+from machine_learning_engineering.shared_libraries.common_util import copy_file
+from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.errors import MleError
+from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
+from machine_learning_engineering.shared_libraries.runs.publish import SUBMISSION, Publisher
+from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.choose import ranked
+from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
+from machine_learning_engineering.sub_agents.submission import prompt
+
+FALLBACKS = 3  # next-best attempts whose final run is tried when the winner's fails
+
+
+def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
+    """The agent of phase 5; afterwards `final/` holds a valid submission and the script that made it."""
+
+    async def work(desk: Desk) -> None:
+        best = ranked([one for one in run.attempts if one.slot.stage.kind == "solution"], run.task.metric)
+        if not best:
+            raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
+        made, execution = await settle(desk, publisher, best)
+        await hand_in(desk, made, execution)
+
+    name = "submission_and_debug_loop_agent"
+    return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
+
+
+async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple[Attempt, Execution]:
+    """The attempt to hand in and its run on all data: the winner, a repair of it by an agent, or a runner-up."""
+    if settled := await publisher.settle(best[:1]):
+        return settled
+    if repaired := await repair(desk, best[0]):
+        publisher.publish_script(repaired)
+        return repaired, repaired.execution
+    if settled := await publisher.settle(best[1 : 1 + FALLBACKS]):
+        return settled
+    raise MleError("the best scripts of this run all failed on the full data; the run's folder has their output")
+
+
+async def repair(desk: Desk, winner: Attempt) -> Attempt | None:
+    """A version of the winner that makes a valid submission on all data, or None."""
+    run = desk.run
+    refs = (ScriptRef(name="final_solution.py", score=winner.value),)
+    card = run.card("submission", scripts=refs)
+    slot = Slot(STAGES["submission"])
+    return await run_and_debug(desk, slot, prompt.render_submission(card, run.task.description, winner.script))
+
+
+async def hand_in(desk: Desk, made: Attempt, execution: Execution) -> None:
+    """Notes the winner as the submission and lays its files where the specification has them."""
+    run, slot = desk.run, Slot(STAGES["submission"])
+    run.write_script(slot, made.script)
+    run.link_input(run.task_folder / slot.folder, await run.view(SEARCH))
+    copy_file(execution.folder / SUBMISSION, run.task_folder / "ensemble" / SUBMISSION)
+    final = Attempt(made.slot, made.ordinal, made.script, execution, made.score)
+    result = result_dict(final, run.task.metric)
+    await desk.note("submission_agent", **{slot.code_key: made.script, slot.result_key: result, slot.skip_key: True})
