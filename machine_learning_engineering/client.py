@@ -37,11 +37,11 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
 
     Raises: TaskError if there is no such file, folder or bundled task.
     """
-    from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names, bundled_task
-
     path = Path(source).expanduser()
     if path.exists():
         return TaskRequest(source=path.absolute(), **said)
+    from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names, bundled_task
+
     if str(source) in bundled_names():
         given = {name: value for name, value in said.items() if value is not None}
         return bundled_task(str(source)).model_copy(update=given)

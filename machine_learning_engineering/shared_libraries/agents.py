@@ -87,9 +87,7 @@ class Desk:
 
         leaf = LlmAgent(
             name=agent,
-            model=Recorded(
-                model=self._model(role).model, agent=agent, inner=self._model(role), journal=self.run.journal
-            ),
+            model=Recorded(provider=self._model(role), agent=agent, journal=self.run.journal),
             instruction=lambda _: prompt,
             include_contents="none",
             disallow_transfer_to_parent=True,
@@ -124,7 +122,7 @@ class Desk:
         """Gemini's web search where the role's model is a Gemini, else nothing."""
         if not model_for(role, self.run.config).startswith("gemini"):
             return []
-        from google.adk.tools import google_search
+        from google.adk.tools.google_search_tool import google_search
 
         return [google_search]
 

@@ -14,7 +14,7 @@ from machine_learning_engineering.shared_libraries.code_util import evaluate_cod
 from machine_learning_engineering.shared_libraries.debug_prompt import render_bug_summary, render_debug
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
-from machine_learning_engineering.shared_libraries.replies import code_of, missing_module
+from machine_learning_engineering.shared_libraries.replies import code_of, missing_module, prose_of
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
 ToCode = Callable[[str], str]
@@ -71,8 +71,8 @@ async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:
     numbers = {"solution": slot.solution, "attempt": slot.attempt}
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
-        callback_context.state[slot.key("bug_summary")] = reply.strip()
-        return reply.strip()
+        callback_context.state[slot.key("bug_summary")] = text = prose_of(reply)
+        return text
 
     run = desk.run
     card = run.card("bug_summary", scripts=refs, output=failed.problem, missing_module=module, **numbers)

@@ -6,6 +6,7 @@ MleError                      shown to people as one sentence, exit code 2, no t
 ├── ModelError                a language model gave no usable answer
 │   └── RateLimited           the provider asks to wait
 ├── ReplyFormatError          a reply arrived but does not hold what its prompt asked for
+├── ScoreNotFound             a script printed no figure after the marker
 ├── SubmissionError           a submission file breaks the format that the task asks for
 ├── SandboxError              our machinery for running scripts failed (never a script's own error)
 │   ├── SandboxUnavailable    this machine lacks what the requested sandbox needs
@@ -39,6 +40,10 @@ class RateLimited(ModelError):
 
 class ReplyFormatError(MleError):
     """A reply arrived but does not hold what its prompt asked for."""
+
+
+class ScoreNotFound(MleError):
+    """A script's output has no line with a finite figure after the specified marker."""
 
 
 class SubmissionError(MleError):

@@ -13,7 +13,7 @@ from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
-from machine_learning_engineering.shared_libraries.replies import parse_ablation
+from machine_learning_engineering.shared_libraries.replies import parse_ablation, prose_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 from machine_learning_engineering.sub_agents.ablation import prompt
@@ -50,8 +50,8 @@ async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tupl
     output = made.execution.stdout if made else "The ablation script did not run; nothing was measured."
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
-        callback_context.state[f"ablation_summary_{step}_{t}"] = reply.strip()
-        return reply.strip()
+        callback_context.state[f"ablation_summary_{step}_{t}"] = text = prose_of(reply)
+        return text
 
     card = run.card("ablation_summary", solution=t, scripts=(ScriptRef(name=slot.filename),), output=output)
     question = prompt.render_ablation_summary(card, made.script if made else solution.script, output)

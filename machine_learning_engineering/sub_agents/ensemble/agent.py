@@ -7,6 +7,7 @@ from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
+from machine_learning_engineering.shared_libraries.replies import prose_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
 from machine_learning_engineering.sub_agents.board import Board
@@ -48,8 +49,9 @@ async def plan_ensemble(desk: Desk, solutions: list[Attempt], results: list[Plan
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
         earlier = callback_context.state.get("ensemble_plans") or []
-        callback_context.state["ensemble_plans"] = [*earlier, reply.strip()]
-        return reply.strip()
+        plan = prose_of(reply)
+        callback_context.state["ensemble_plans"] = [*earlier, plan]
+        return plan
 
     if not results:
         card = desk.run.card("ensemble_plan", scripts=_refs(solutions))

@@ -10,6 +10,7 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES, resu
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug, write_script
 from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
+from machine_learning_engineering.shared_libraries.replies import code_of, prose_of
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.choose import adopt, ranked
@@ -56,7 +57,7 @@ async def summarize_task(desk: Desk) -> str:
     run = desk.run
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
-        summary = f"Task: {run.task.task_type}\n{reply.strip()}"
+        summary = f"Task: {run.task.task_type}\n{prose_of(reply)}"
         callback_context.state["task_summary"] = summary
         return summary
 
@@ -169,7 +170,7 @@ async def check_data_use(desk: Desk, t: int, best: Attempt) -> Attempt:
     question = prompt.render_data_use(card, run.task.description, best.script)
 
     def to_code(reply: str) -> str:
-        return best.script if prompt.all_data_used(reply) else prompt.code_of(reply)
+        return best.script if prompt.all_data_used(reply) else code_of(reply)
 
     try:
         made = await write_script(desk, slot, slot.agent_name, "code", question, to_code)

@@ -10,7 +10,7 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES, resu
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
-from machine_learning_engineering.shared_libraries.replies import code_of, replace_block
+from machine_learning_engineering.shared_libraries.replies import code_of, prose_of, replace_block
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.choose import adopt, ranked
 from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
@@ -102,8 +102,9 @@ async def next_plan(desk: Desk, t: int, step: int, current: Attempt, target: Tar
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
         key = f"refine_plans_{step}_{t}"
-        callback_context.state[key] = [*callback_context.state[key], reply.strip()]
-        return reply.strip()
+        plan = prose_of(reply)
+        callback_context.state[key] = [*callback_context.state[key], plan]
+        return plan
 
     return await desk.ask(f"plan_refine_agent_{t}", "plan", prompt.render_refine_plan(card, target.block), take)
 

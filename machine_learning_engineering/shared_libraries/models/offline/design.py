@@ -1,9 +1,11 @@
 """From a task card to the parts of a script: which columns are what, which features pay, which models suit the data."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
-from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose, cut
+from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose
 from machine_learning_engineering.shared_libraries.records import ColumnProfile
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
 
@@ -135,18 +137,22 @@ TITLES = {
 
 def ranking(card: TaskCard) -> list[str]:
     """Model families for this data, the most promising first; what cannot work here is left out."""
-    boosting = ["lightgbm"] if "lightgbm" in card.packages else ["hist_boosting"]
-    trees, smooth = ["extra_trees"], ["svm", "linear"]
+    boosting = "lightgbm" if "lightgbm" in card.packages else "hist_boosting"
+    plain = len(numbers(card)) == len(card.profile.columns)
+    wide = len(card.profile.columns) > card.fit_rows / 20
     if card.fit_rows > 50_000:
-        order = [*boosting, *trees, "hist_boosting", "random_forest", "linear"]
-    elif card.fit_rows < 1_000 or len(card.profile.columns) > card.fit_rows / 20:
-        order = [*smooth, *trees, *boosting, "network", "neighbours", "random_forest", "hist_boosting"]
+        order = [boosting, "extra_trees", "hist_boosting", "random_forest", "linear"]
+    elif plain and (card.fit_rows < 1_000 or wide):
+        order = ["svm", "extra_trees", "linear", boosting, "network", "neighbours", "random_forest", "hist_boosting"]
     else:
-        order = [*boosting, *trees, "svm", "network", "linear", "hist_boosting", "neighbours", "random_forest"]
-    words = ["words_linear"] if of_kind(card, "text") else []
-    if not (numbers(card) or categories(card) or of_kind(card, "datetime")):
-        order = [*boosting, *trees, "linear", "random_forest"]
-    return list(dict.fromkeys([*words, *order]))
+        order = [boosting, "extra_trees", "svm", "network", "linear", "hist_boosting", "random_forest", "neighbours"]
+    texts, others = (
+        len(of_kind(card, "text")),
+        len(numbers(card)) + len(categories(card)) + len(of_kind(card, "datetime")),
+    )
+    if texts:
+        order.insert(0 if others <= 2 * texts else 2, "words_linear")
+    return list(dict.fromkeys(order))
 
 
 def for_solution(card: TaskCard, solution: int, wanted: int) -> list[str]:
@@ -159,18 +165,23 @@ def for_solution(card: TaskCard, solution: int, wanted: int) -> list[str]:
 # --- Scripts ----------------------------------------------------------------------------------------------------------
 
 
-def script(card: TaskCard, models: Sequence[str], chosen: dict[str, str] | None = None) -> Program:
-    """A whole solution with these models on the features that the data call for."""
+def script(card: TaskCard, models: Sequence[str], only: Container[str] | None = None) -> Program:
+    """A whole solution with these models on the features that the data call for (`only` these, where it is given)."""
     families = dict.fromkeys(models)
-    titles = " and ".join(TITLES.get(name, name) for name in families)
-    doc = f"{titles}: predicts {card.target!r}, judged by {card.metric.title}.".replace('"', "'").replace("\\", "/")
-    single = {} if len(families) > 1 else {"main": "single"}
+    blocks = [name for name in features(card) if only is None or name in only]
     lists = [
-        Part("FEATURES", f"FEATURES = [{', '.join(features(card))}]", "Features"),
+        Part("FEATURES", f"FEATURES = [{', '.join(blocks)}]", "Features"),
         Part("MODELS", f"MODELS = [{', '.join(families)}]", "Models"),
     ]
-    program = compose(doc, card.problem, variants(card) | single | (chosen or {}), [*constants(card), *lists])
-    return program.pruned()
+    program = compose("", card.problem, variants(card), [*constants(card), *lists])
+    return titled(card, program.pruned(), models)
+
+
+def titled(card: TaskCard, program: Program, models: Sequence[str]) -> Program:
+    """The program with a docstring that says what it does."""
+    names = " + ".join(TITLES.get(name, name) for name in models)
+    target = re.sub(r"[^\w .,:()-]", "_", card.target)
+    return replace(program, doc=f"{names}: predicts {target}, judged by {card.metric.title}.")
 
 
 def constants(card: TaskCard) -> list[Part]:
@@ -199,19 +210,6 @@ def constants(card: TaskCard) -> list[Part]:
 
 def _literal(name: str, value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    if len(name) + len(text) + 3 <= 100 or not isinstance(value, list):
+    if len(name) + len(text) + 3 <= 120 or not isinstance(value, list):
         return text
     return "[\n" + "".join(f"    {json.dumps(item, ensure_ascii=False)},\n" for item in value) + "]"
-
-
-def blended(card: TaskCard, program: Program) -> Program:
-    """The program with the `main` that weighs several models, where it had the one for a single model."""
-    return with_library(card, program, ["main"], variants(card))
-
-
-def with_library(card: TaskCard, program: Program, names: Iterable[str], chosen: dict[str, str]) -> Program:
-    """The program with these parts in their chosen variants, and with whatever they need and it lacks."""
-    fresh = [cut(card.problem, name, chosen.get(name, "")) for name in names]
-    given = [*fresh, *(part for part in program.parts if part.name not in {f.name for f in fresh})]
-    whole = compose(program.doc, card.problem, variants(card), [*constants(card), *given])
-    return program.with_parts(*(p for p in whole.parts if p in fresh or p.name not in program)).pruned()

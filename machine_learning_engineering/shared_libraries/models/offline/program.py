@@ -10,7 +10,7 @@ from pathlib import Path
 _LIBRARY = Path(__file__).with_name("recipes")
 _HEADER = re.compile(r"^# --- (?P<title>.+?) -+$")
 SECTIONS = ("Task", "Data", "Features", "Models", "Validation", "Submission", "Ablation")
-WIDTH = 100
+WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Program:
         tree = ast.parse(self[name].text)
         return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that a part mentions and no part defines: what has to be imported, and the builtins."""
+        return frozenset[str]().union(*(part.uses for part in self.parts)) - {part.name for part in self.parts}
+
     def with_parts(self, *parts: Part) -> "Program":
         """This program with each part in place of its namesake, new ones before the list that ends their section."""
         mine = list(self.parts)
@@ -75,7 +80,8 @@ class Program:
     def render(self) -> str:
         """The script's text."""
         body = "\n\n\n".join(_render_section(title, self.parts) for title in SECTIONS if _in(title, self.parts))
-        return f'"""{self.doc}"""\n\n{render_imports(self.parts)}\n\n{body}\n\n\nif __name__ == "__main__":\n    main()\n'
+        head = f'"""{self.doc}"""\n\n{render_imports(self.names)}\n\n'
+        return f'{head}{body}\n\n\nif __name__ == "__main__":\n    main()\n'
 
 
 def _in(title: str, parts: Iterable[Part]) -> list[Part]:
@@ -91,21 +97,19 @@ def _place(parts: list[Part], section: str) -> int:
 
 
 def _render_section(title: str, parts: Iterable[Part]) -> str:
-    intro = "".join(f"\n# {line}" for line in _intros().get(title, ()))
-    header = f"# --- {title} ".ljust(WIDTH, "-") + intro
-    text, constants = header + "\n", True
+    text = f"# --- {title} ".ljust(WIDTH, "-")
+    constants = True
     for part in _in(title, parts):
         constant = not part.text.startswith(("def ", "class ", "@"))
         text += ("\n" if constant and constants else "\n\n\n") + part.text
         constants = constant
-    return text.replace("-\n\n\n\n", "-\n\n\n")
+    return text
 
 
-def render_imports(parts: Iterable[Part]) -> str:
-    """The import lines that the names of these parts need."""
-    used = frozenset[str]().union(*(part.uses for part in parts)) - {part.name for part in parts}
+def render_imports(names: Iterable[str]) -> str:
+    """The import lines that these names need, sorted."""
     modules: dict[str, set[str]] = {}
-    for module, name, alias in (_imports()[name] for name in used if name in _imports()):
+    for module, name, alias in (_imports()[name] for name in names if name in _imports()):
         modules.setdefault(module, set()).add(f"{name} as {alias}" if alias != name else name)
     lines = [_import_line(module, names) for module, names in modules.items()]
     own = {"pathlib", "collections.abc", "itertools", "functools", "typing"}
@@ -132,12 +136,12 @@ def _names(text: str) -> frozenset[str]:
 
 
 @cache
-def _module(name: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str, str], ...], str]:
-    """A recipe module: its parts, its imports as (module, name, alias), and its docstring."""
+def _module(name: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str, str], ...]]:
+    """A recipe module: its parts, and its imports as (module, name, alias)."""
     text = (_LIBRARY / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(text)
     doc = ast.get_docstring(tree) or name
-    return tuple(_parts(text, tree, doc.splitlines()[0])), tuple(_imported(tree)), doc
+    return tuple(_parts(text, tree, doc.splitlines()[0])), tuple(_imported(tree))
 
 
 _MODULES = ("task", "data", "features", "values", "classes", "validation", "submission", "ablation")
@@ -148,18 +152,14 @@ def _imports() -> Mapping[str, tuple[str, str, str]]:
     return {alias: (module, name, alias) for key in _MODULES for module, name, alias in _module(key)[1]}
 
 
-@cache
-def _intros() -> Mapping[str, list[str]]:
-    docs = [_module(key)[2].splitlines() for key in _MODULES if key != "task"]
-    return {doc[0]: [line for line in doc[1:] if line] for doc in docs}
-
-
 def _imported(tree: ast.Module) -> Iterable[tuple[str, str, str]]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for name in node.names:
-                yield f"import {name.name} as {name.asname}" if name.asname else f"import {name.name}", "", str(
-                    name.asname or name.name
+                yield (
+                    f"import {name.name} as {name.asname}" if name.asname else f"import {name.name}",
+                    "",
+                    str(name.asname or name.name),
                 )
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             for name in node.names:
@@ -279,12 +279,9 @@ def _free(base: Program, name: str) -> str:
 def rename(text: str, names: Mapping[str, str]) -> str:
     """A part's text with these names in place of the old ones; attributes and keywords keep theirs."""
     lines = [line.encode() for line in text.splitlines()]
-    spots = [(node.lineno, node.col_offset, node.id) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
-    spots += [
-        (node.lineno, node.col_offset + len("def "), node.name)
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef)
-    ]
+    nodes = list(ast.walk(ast.parse(text)))
+    spots = [(node.lineno, node.col_offset, node.id) for node in nodes if isinstance(node, ast.Name)]
+    spots += [(n.lineno, n.col_offset + len("def "), n.name) for n in nodes if isinstance(n, ast.FunctionDef)]
     for row, column, name in sorted(spots, reverse=True):
         if name in names:
             line = lines[row - 1]

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# ruff: noqa: T201
 """Ablation
 
 Leaves out one component at a time and measures the rest on the first split of the solution's own validation.

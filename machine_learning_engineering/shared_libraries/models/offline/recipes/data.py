@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Data"""
 
 from typing import Any

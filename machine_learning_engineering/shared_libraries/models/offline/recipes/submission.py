@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# ruff: noqa: T201
 """Submission"""
 
 from pathlib import Path
@@ -58,13 +60,3 @@ def main() -> None:
     print(f"Final Validation Performance: {score(y[checked], blend(predictions, weights)):.6f}")
 
     write_submission(test, blend([model(train, y, test) for model in MODELS], weights))
-
-
-def main__single() -> None:
-    train, test = read("./input/train.csv"), read("./input/test.csv")
-    y, model = encode(train), MODELS[0]
-
-    checked, (prediction,) = out_of_fold(train, y)
-    print(f"Final Validation Performance: {score(y[checked], prediction):.6f}")
-
-    write_submission(test, model(train, y, test))

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Validation"""
 
 import numpy as np
@@ -23,6 +24,7 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, StratifiedK
 from .data import decode
 from .task import CLASSES, GROUP, SEED, TIME
 from .values import MODELS
+
 
 def splits(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to fit on and rows to check on: four folds, or a fifth held out once where there are many rows."""

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Models
 
 Each model is fitted on the training rows `fit` with target `y` and predicts `rows`, on the scale of `y`.
@@ -34,7 +35,7 @@ def lightgbm(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray
         "subsample_freq": 1,
         "colsample_bytree": 0.5,
         "reg_lambda": 1.0,
-        "n_jobs": THREADS,
+        "n_jobs": THREADS if many else 1,
         "verbose": -1,
     }
     models = [LGBMRegressor(random_state=SEED + k, **settings).fit(train, y) for k in range(1 if many else 2)]
@@ -54,7 +55,7 @@ def lightgbm__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np
         "subsample_freq": 1,
         "colsample_bytree": 0.35,
         "reg_lambda": 3.0,
-        "n_jobs": THREADS,
+        "n_jobs": THREADS if many else 1,
         "verbose": -1,
     }
     models = [LGBMRegressor(random_state=SEED + k, **settings).fit(train, y) for k in range(1 if many else 5)]
@@ -71,7 +72,7 @@ def lightgbm__tuned(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.
         "subsample": 0.7,
         "subsample_freq": 1,
         "colsample_bytree": 0.5,
-        "n_jobs": THREADS,
+        "n_jobs": THREADS if many else 1,
         "verbose": -1,
     }
     inside, outside = train_test_split(np.arange(len(fit)), test_size=0.2, random_state=SEED)
@@ -94,7 +95,7 @@ def hist_boosting(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.nd
 
 
 def hist_boosting__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Boosted trees on binned inputs, smaller steps, a third of the columns at each split; the mean over three seeds."""
+    """Boosted trees on binned inputs, smaller steps, a third of the columns a split; the mean over three seeds."""
     train, new = inputs(fit, y, rows)
     settings = {"learning_rate": 0.03, "max_iter": 500, "max_leaf_nodes": 15, "l2_regularization": 3.0}
     models = [
@@ -179,7 +180,9 @@ def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     train, new = scaled(fit, y, rows)
     mean, deviation = y.mean(), y.std()
     models = [
-        MLPRegressor((64, 32), alpha=1e-2, early_stopping=True, max_iter=100, n_iter_no_change=8, random_state=SEED + k)
+        MLPRegressor(
+            hidden_layer_sizes=(64, 32), alpha=1e-2, early_stopping=True, n_iter_no_change=8, random_state=SEED + k
+        )
         for k in range(3)
     ]
     target = (y - mean) / deviation

@@ -1,0 +1,30 @@
+"""`python -m benchmarks NAME [--quick] [options]`: a table for people, and one JSON object as the last line."""
+
+import argparse
+import importlib
+import json
+import sys
+
+BENCHMARKS = {
+    "offline": "the offline model on tasks with known truth, against default LightGBM and the trivial baseline",
+    "pipeline": "our own overhead: a default run with a scripted model at 0 s and 2 s a call, against its critical path",
+}
+
+
+def main() -> None:
+    if "--list" in sys.argv[1:2] or len(sys.argv) < 2:
+        for name, what in BENCHMARKS.items():
+            print(f"{name:10} {what}")
+        return
+    name = sys.argv[1]
+    if name not in BENCHMARKS:
+        sys.exit(f"there is no benchmark {name!r}; choose one of: {', '.join(BENCHMARKS)}")
+    module = importlib.import_module(f"benchmarks.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=BENCHMARKS[name])
+    parser.add_argument("--quick", action="store_true", help="a smaller measurement, for a first look")
+    module.add_options(parser)
+    print(json.dumps(module.measure(parser.parse_args(sys.argv[2:])), sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The environment of a script: an allow-list, so that no key, home or path of the user reaches it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.records import Job
+
+# What libraries and GPUs need to be found; everything else is set below or left out.
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "SYSTEMROOT")
+_THREAD_COUNTS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+_FIXED = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",  # what a killed script printed is not lost
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads of scripts that run side by side do not spin against each other
+    "MPLBACKEND": "Agg",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+TOKEN = "MLE_JOB"
+
+
+def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapping[str, str]) -> dict[str, str]:
+    """All variables that a script gets; `outer` is the sandbox's own environment.
+
+    `token` marks the processes of this job. A job with a seed has it as MLE_SEED.
+    """
+    passed_on = {name: outer[name] for name in _PASSED_ON if name in outer}
+    places = {"HOME": str(home), "JOBLIB_TEMP_FOLDER": str(temp)}
+    places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temp))
+    threads = dict.fromkeys(_THREAD_COUNTS, str(job.limits.threads))
+    seed = {} if job.seed is None else {"MLE_SEED": str(job.seed)}
+    return {"PATH": os.defpath, **passed_on, **_FIXED, **places, **threads, **seed, TOKEN: token}

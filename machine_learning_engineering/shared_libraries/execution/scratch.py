@@ -1,0 +1,153 @@
+"""The private folder that a script runs in, and the way of its files from there into the run.
+
+The folder lies under the system's temporary folder, with a random name, so that nothing a script is given leads to the
+run. `work` becomes the job's folder; `home` and `tmp` are thrown away.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.records import Job
+
+_FICLONE = 0x40049409  # ioctl of Linux: share the blocks of a file, copied when either side writes
+
+
+@dataclass(frozen=True)
+class Scratch:
+    root: Path
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def temp(self) -> Path:
+        return self.root / "tmp"
+
+
+def make_scratch() -> Scratch:
+    """A new folder that only this user can enter."""
+    return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
+
+
+def fill(scratch: Scratch, job: Job) -> None:
+    """Puts the script, an empty `final` and a read-only copy of the view where the script expects them."""
+    for folder in (scratch.work, scratch.home, scratch.temp, scratch.work / "final"):
+        folder.mkdir()
+    (scratch.work / job.name).write_bytes(job.script.encode("utf-8", errors="replace"))
+    if job.view is not None:
+        _copy_read_only(job.view.path, scratch.work / "input")
+
+
+def collect(scratch: Scratch, folder: Path, stdout: bytes, stderr: bytes) -> None:
+    """Moves what the script left, and its full output, to `folder`, which appears at once and complete.
+
+    `input`, symbolic links and special files stay behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.unfinished"
+    try:
+        unfinished.mkdir()
+        if scratch.work.is_dir() and not scratch.work.is_symlink():
+            _move_files(scratch.work, unfinished, skip="input")
+        for name, output in (("stdout.txt", stdout), ("stderr.txt", stderr)):
+            remove(unfinished / name)
+            (unfinished / name).write_bytes(output)
+        unfinished.rename(folder)
+    except BaseException:
+        remove(unfinished)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a whole folder, also one that a script made unwritable; follows no link."""
+    if path.is_dir() and not path.is_symlink():
+        _open_up(path)
+        for folder, _, _ in os.walk(path):
+            _open_up(Path(folder))
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def largest_file_bytes(folder: Path) -> int:
+    """The size of the largest regular file below a folder, 0 if there is none."""
+    sizes = [0]
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - names may be undecodable and many
+                sizes.append(found.st_size if stat.S_ISREG(found.st_mode) else 0)
+    return max(sizes)
+
+
+def _open_up(folder: Path) -> None:
+    """Lets us list and change a folder and the folders in it."""
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                Path(entry.path).chmod(0o700)
+
+
+def _copy_read_only(source: Path, target: Path) -> None:
+    target.mkdir()
+    for entry in os.scandir(source):
+        copy = target / entry.name
+        if entry.is_dir():
+            _copy_read_only(Path(entry.path), copy)
+        else:
+            _copy_file(Path(entry.path), copy)
+            copy.chmod(0o444)
+    target.chmod(0o555)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """A copy that no write can carry back to its source; without reading it where the file system can share blocks."""
+    with source.open("rb") as data, target.open("wb") as copy:
+        if not _share_blocks(data.fileno(), copy.fileno()):
+            shutil.copyfileobj(data, copy, 2**20)
+
+
+def _share_blocks(source: int, target: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def _move_files(source: Path, target: Path, skip: str | None = None) -> None:
+    _open_up(source)
+    for entry in list(os.scandir(source)):
+        if entry.name == skip:
+            continue
+        moved = target / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            moved.mkdir()
+            _move_files(Path(entry.path), moved)
+        elif entry.is_file(follow_symlinks=False):
+            _move_file(Path(entry.path), moved)
+
+
+def _move_file(source: Path, target: Path) -> None:
+    """Moves a regular file; one with further hard links is copied, since what else it is may not be the script's."""
+    if source.lstat().st_nlink == 1:
+        source.chmod(0o644)
+        shutil.move(source, target)
+    else:
+        with contextlib.suppress(OSError):
+            shutil.copyfile(source, target, follow_symlinks=False)

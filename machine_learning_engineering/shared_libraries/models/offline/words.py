@@ -1,0 +1,101 @@
+"""What the offline model says in sentences: summaries, plans, and what it reads in a script's output."""
+
+import re
+
+from machine_learning_engineering.shared_libraries.models.offline.program import cut
+from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
+
+REWRITE = (
+    "Rewrite the solution on the recipe library's features and models. Fit every model on the same folds. "
+    "Weigh the models by greedy selection on their out-of-fold predictions, so that each one counts for what it adds."
+)
+
+ENSEMBLE_PLANS = (
+    "Run the models of all solutions in one program, on the same folds. Choose the weights by greedy selection with "
+    "replacement on the out-of-fold predictions, so that a model counts for what it adds to the others. Refit every "
+    "model on all training rows and average the test predictions with these weights.",
+    "Run the models of all solutions in one program, on the same folds. Draw the greedy weights half-way towards "
+    "equal ones: with so many similar models, greedy weights alone fit the noise of the validation rows.",
+    "Run the models of all solutions in one program and average their predictions with equal weights. Nothing is "
+    "chosen on the validation rows, so nothing can be overfitted to them.",
+)
+
+_ABLATION = re.compile(r"Ablation Performance \[(?P<name>[^\]]+)\]: (?P<figure>[-+.\deE]+)")
+
+
+def weights_of(plan: str) -> str:
+    """The variant of the blend weights that an ensemble plan asks for."""
+    if "half-way" in plan or "shrink" in plan.lower():
+        return "shrunk"
+    return "equal" if "equal weights" in plan or "simple average" in plan.lower() else ""
+
+
+def summary(card: TaskCard) -> str:
+    """The task in a paragraph."""
+    profile = card.profile
+    kinds = [column.kind for column in profile.columns]
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    gaps = sum(column.missing > 0 for column in profile.columns)
+    lines = [
+        f"{card.task_type}: predict {card.target!r} from {len(kinds)} columns ({counted}).",
+        f"There are {profile.train_rows:,} training rows.",
+        f"The metric is {card.metric.title}; {'higher' if card.metric.maximize else 'lower'} is better.",
+        f"{gaps} columns have missing cells." if gaps else "No cell is missing.",
+    ]
+    if profile.classes:
+        shares = ", ".join(f"{c} {n:,}" for c, n in list(zip(profile.classes, profile.class_counts, strict=False))[:6])
+        lines.append(f"There are {len(profile.classes)} classes ({shares}).")
+    elif profile.target.skew is not None:
+        lines.append(
+            f"The target ranges from {profile.target.minimum:g} to {profile.target.maximum:g}, "
+            f"skewness {profile.target.skew:.1f}."
+        )
+    return " ".join(lines)
+
+
+def description(card: TaskCard, name: str) -> str:
+    """What a model of the library does, and why it suits this data."""
+    text = cut(card.problem, name).text
+    return text.split('"""')[1] + f" Suits {card.fit_rows:,} rows and {len(card.profile.columns)} columns."
+
+
+def _figures(card: TaskCard) -> dict[str, float]:
+    found = _ABLATION.findall(card.output) or _ABLATION.findall("\n".join(card.notes[-1:]))
+    return {name: float(figure) for name, figure in found}
+
+
+def losses(card: TaskCard) -> dict[str, float]:
+    """How much worse the metric gets without each component, the most important first."""
+    figures = _figures(card)
+    if "baseline" not in figures:
+        return {}
+    effect = {n: card.metric.gain(figures["baseline"], f) for n, f in figures.items() if n != "baseline"}
+    return dict(sorted(effect.items(), key=lambda item: -item[1]))
+
+
+def important(card: TaskCard) -> list[str]:
+    """The components of the latest ablation, the most important first."""
+    return list(losses(card)) or list(dict.fromkeys(re.findall(r"Without `(\w+)`", card.output)))
+
+
+def effects(card: TaskCard) -> str:
+    """What the ablation's output says, in sentences."""
+    effect = losses(card)
+    if not effect:
+        return "The ablation printed no figures for components, so it gives no reason to prefer one part of the script."
+    baseline = _figures(card)["baseline"]
+    lines = [f"With every component {card.metric.title} is {baseline:.6g}."]
+    for name, loss in effect.items():
+        how = "worse" if loss > 0 else "better" if loss < 0 else "no different"
+        lines.append(f"Without `{name}` it is {abs(loss):.4g} {how}.")
+    lines.append(f"`{next(iter(effect))}` matters most.")
+    return " ".join(lines)
+
+
+def bug(card: TaskCard) -> str:
+    """The essence of an error: the last location in the script and the last line of the traceback."""
+    if card.missing_module:
+        return f"The module {card.missing_module!r} is not installed."
+    lines = [line.strip() for line in card.output.splitlines() if line.strip()]
+    places = [line for line in lines if line.startswith("File ")]
+    return "\n".join([*places[-1:], *lines[-1:]]) or "The script failed without saying why."

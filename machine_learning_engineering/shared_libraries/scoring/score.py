@@ -1,0 +1,84 @@
+"""The harness's verdict on a script: its submission, checked, against labels that it never saw."""
+
+import math
+import re
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import MleError, ScoreNotFound
+from machine_learning_engineering.shared_libraries.records import Execution, Score, ScoreSource, Task, View
+from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
+from machine_learning_engineering.shared_libraries.scoring.views import expected_submission, held_out
+from machine_learning_engineering.shared_libraries.tasks.metrics import compute
+
+SUBMISSION = Path("final") / "submission.csv"
+_FIGURE = re.compile(r"Final Validation Performance\b(?P<label>[^\n]*)")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]*\w)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+def score(task: Task, view: View, execution: Execution, config: RunConfig, enforced: bool) -> Score:
+    """How good a script's submission is on the held-out rows of its view, and why there is no score if there is none.
+
+    On the final view the submission is only checked: the value is None, and so is the reason if it is valid.
+    `enforced` tells whether the sandbox kept the labels out of the script's reach.
+    """
+    source: ScoreSource = "sealed" if enforced else "sealed_unenforced"
+    reported = _reported(execution.stdout)
+    if execution.outcome != "ok":
+        return Score(value=None, source=source, reported=reported, reason=_why_failed(execution, config))
+    try:
+        expected = expected_submission(task, view, config)
+        predictions = check_submission(execution.folder / SUBMISSION, expected)
+        held = held_out(task, view, config)
+        value = None if held is None else compute(task.metric, held.labels, predictions)
+    except MleError as exc:
+        return Score(value=None, source=source, reported=reported, reason=str(exc))
+    if value is not None and not math.isfinite(value):
+        reason = f"The {task.metric.title} of these predictions is {value}: they cannot be scored."
+        return Score(value=None, source=source, reported=reported, reason=reason)
+    return Score(value=value, source=source, reported=reported, rows=expected.rows)
+
+
+def parse_score(stdout: str) -> float:
+    """The last finite figure printed after 'Final Validation Performance', in the script's own unit.
+
+    The figure may follow `:` or `=`, and words may stand before and after it: `Final Validation Performance (RMSE):
+    0.25 +/- 0.01` is 0.25. A percentage is given as a fraction.
+
+    Raises: ScoreNotFound if there is no such line or no finite figure in one.
+    """
+    for match in reversed(list(_FIGURE.finditer(stdout))):
+        figure = _figure(match["label"])
+        if figure is not None:
+            return figure
+    raise ScoreNotFound("the output has no line 'Final Validation Performance: <number>' with a finite number")
+
+
+def _figure(line: str) -> float | None:
+    """The number after the first `:` or `=` of the line's rest, or anywhere in it where neither occurs."""
+    tail = _THOUSANDS.sub("", re.split(r"[:=]", line, maxsplit=1)[-1])
+    match = _NUMBER.search(tail)
+    if match is None:
+        return None
+    number = float(match[0])
+    if tail[match.end() :].lstrip().startswith("%"):
+        number /= 100
+    return number if math.isfinite(number) else None
+
+
+def _reported(stdout: str) -> float | None:
+    try:
+        return parse_score(stdout)
+    except ScoreNotFound:
+        return None
+
+
+def _why_failed(execution: Execution, config: RunConfig) -> str:
+    limits = config.limits
+    return {
+        "timeout": f"The script was ended after {limits.wall_seconds:g} seconds; make it faster.",
+        "memory": f"The script used more than the {config.memory_gb} GB of memory it may; make it use less.",
+        "output_limit": f"The script wrote a file larger than {limits.file_bytes} bytes.",
+        "killed": f"The script was ended by signal {-execution.returncode}.",
+    }.get(execution.outcome, f"The script ended with exit code {execution.returncode}.")

@@ -1,0 +1,90 @@
+"""Staged views: what scripts see, what they do not, and that staging twice makes one folder."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Task
+from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
+from machine_learning_engineering.shared_libraries.scoring.views import (
+    expected_submission,
+    held_out,
+    may_hold_labels,
+    stage,
+)
+from machine_learning_engineering.shared_libraries.tasks.table import read_table
+from tests.unit.scoring.conftest import ACCURACY, build_task
+
+CONFIG = RunConfig()
+
+
+def test_train_and_test_of_a_search_view_are_the_train_file(task: Task, tmp_path: Path) -> None:
+    staged = stage(task, SEARCH, CONFIG, tmp_path / "views")
+    original = task.train.read_text().splitlines()
+    fit = (staged.path / "train.csv").read_text().splitlines()
+    test = (staged.path / "test.csv").read_text().splitlines()
+    assert fit[0] == original[0]
+    assert test[0] == "id,x,g,t"
+    held = held_out(task, SEARCH, CONFIG)
+    assert held is not None
+    with_labels = [f"{line},{label}" for line, label in zip(test[1:], held.labels, strict=True)]
+    assert sorted(fit[1:] + with_labels) == sorted(original[1:])
+
+
+def test_no_file_of_a_search_view_holds_a_held_out_label(task: Task, tmp_path: Path) -> None:
+    staged = stage(task, SEARCH, CONFIG, tmp_path / "views")
+    held = held_out(task, SEARCH, CONFIG)
+    assert held is not None
+    texts = [path.read_text() for path in staged.path.rglob("*") if path.is_file()]
+    assert not [label for label in held.labels for text in texts if f",{label}\n" in text]
+
+
+def test_the_final_view_holds_the_real_files(task: Task, tmp_path: Path) -> None:
+    staged = stage(task, FINAL, CONFIG, tmp_path / "views")
+    for name in ("train.csv", "test.csv"):
+        assert (staged.path / name).read_bytes() == (task.train.parent / name).read_bytes()
+    assert held_out(task, FINAL, CONFIG) is None
+
+
+@pytest.mark.parametrize("view", [SEARCH, FINAL])
+@pytest.mark.parametrize("with_id", [True, False])
+def test_the_sample_submission_is_a_valid_submission(with_id: bool, view: object, tmp_path: Path) -> None:
+    task = build_task(
+        tmp_path / "t", problem="multiclass", metric=ACCURACY, classes=("a", "b", "c"), with_id=with_id
+    )
+    staged = stage(task, view, CONFIG, tmp_path / "views")  # type: ignore[arg-type]
+    expected = expected_submission(task, view, CONFIG)  # type: ignore[arg-type]
+    assert len(check_submission(staged.path / "sample_submission.csv", expected)) == expected.rows
+
+
+def test_too_many_fit_rows_are_sampled(tmp_path: Path) -> None:
+    task = build_task(tmp_path / "t", rows=500)
+    staged = stage(task, SEARCH, RunConfig(max_search_rows=100), tmp_path / "views")
+    assert len(read_table(staged.path / "train.csv")) == 100
+
+
+def test_staging_is_idempotent_and_safe_side_by_side(task: Task, tmp_path: Path) -> None:
+    root = tmp_path / "views"
+    with ThreadPoolExecutor(4) as pool:
+        staged = set(pool.map(lambda _: stage(task, SEARCH, CONFIG, root).path, range(8)))
+    assert list(root.iterdir()) == list(staged)
+
+
+def test_files_that_may_hold_labels_are_withheld(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    contents = {"train_full.csv": "id,Y\n1,2\n", "stores.csv": "id,size\n1,2\n", "all.zip": "PK", "notes.md": "Notes\n"}
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    task = build_task(folder, others=tuple(folder / name for name in contents))
+    staged = stage(task, SEARCH, CONFIG, tmp_path / "views")
+    seen = {path.name for path in staged.path.iterdir()} - {"train.csv", "test.csv", "sample_submission.csv"}
+    assert seen == {"stores.csv", "notes.md", "task_description.txt"}
+
+
+@pytest.mark.parametrize("header", ["id,y", "id;y", 'id\t"y"', "id, y ", "Y"])
+def test_a_target_column_is_seen_in_any_dialect(header: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(header + "\n1,2\n")
+    assert may_hold_labels(tmp_path / "a.csv", "y")
