@@ -25,7 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Wall, critical path and our own milliseconds a step, by latency."""
     found: dict[str, Any] = {}
-    print(f"{'latency':>8} {'wall':>8} {'critical':>9} {'ratio':>6} {'steps':>6} {'ours/step':>10} {'dependent calls':>16}")
+    print(
+        f"{'latency':>8} {'wall':>8} {'critical':>9} {'ratio':>6} {'steps':>6} {'ours/step':>10} {'dependent calls':>16}"
+    )
     for latency in options.latency[: 1 if options.quick else None]:
         figures = asyncio.run(_run(latency))
         found[str(latency)] = figures
@@ -41,7 +43,10 @@ async def _run(latency: float) -> dict[str, Any]:
         folder = Path(place)
         tiny.make_task(folder / "task" / "tiny")
         model = ScriptedLlm(tiny.replies(), latency=latency)
-        registry.PROVIDERS = (registry.Provider("scripted", "scripted", lambda name, config: model), *registry.PROVIDERS)
+        registry.PROVIDERS = (
+            registry.Provider("scripted", "scripted", lambda name, config: model),
+            *registry.PROVIDERS,
+        )
         config = RunConfig(agent_model="scripted", use_data_leakage_checker=False)
         await solve(find_request(folder / "task" / "tiny"), config, folder / "warm-up") if latency == 0 else None
         model = ScriptedLlm(tiny.replies(), latency=latency)
@@ -70,7 +75,9 @@ def _critical_path(calls: list[LlmCall], runs: list[ScriptRun]) -> float:
     """Seconds of the longest chain of dependent model calls and script runs, as the phases order them."""
     seconds: dict[tuple[str, int], float] = defaultdict(float)
     candidates: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for name, spent in [(c.agent, c.seconds) for c in calls] + [(_agent(r.slot), r.execution.execution_time) for r in runs]:
+    for name, spent in [(c.agent, c.seconds) for c in calls] + [
+        (_agent(r.slot), r.execution.execution_time) for r in runs
+    ]:
         numbers = [int(part) for part in name.split("_") if part.isdigit()]
         if name.startswith("model_eval"):
             candidates[numbers[0]][numbers[1]] += spent

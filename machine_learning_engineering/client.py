@@ -65,8 +65,8 @@ async def solve(
     if listener is not None:
         run.journal.listen(listener)
     publisher = await run_pipeline(run)
-    assert publisher.published is not None  # run_pipeline raises where nothing was published
-    return Result(run.folder, run.task, publisher.published, tuple(run.attempts))
+    assert publisher.winner is not None  # run_pipeline raises where nothing was published
+    return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
 
 
 def describe(source: str | Path, **said: Any) -> dict[str, Any]:

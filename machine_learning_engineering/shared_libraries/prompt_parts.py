@@ -27,22 +27,22 @@ _RULES = """\
 - Be one self-contained file that runs from top to bottom without arguments, placeholders or missing parts.
 - Import nothing but the standard library and these packages: {packages}. Nothing can be installed or downloaded.
 - Seed every source of randomness with {seed}.
-- End well before {seconds:g} seconds, when it is killed, on {threads} threads and {rows} training rows. Train on all
-  rows of `./input/train.csv`: draw no sample of them, their number is already limited.
+- Finish well before {seconds:g} seconds, when it is killed, with {threads} threads and {rows} training rows.
+- Use all rows of `./input/train.csv`: draw no sample of them, their number is already limited.
 - Let every error end the program with its traceback: no try/except and no condition that hides a failure, and no call
   of `exit()` or `quit()`."""
 
 SOLUTION_CONTRACT = """\
 ## The program must
 
-- Read `./input/train.csv` and `./input/test.csv`. `./input` is read-only; `test.csv` lacks the target.
+- Read `./input/train.csv` and `./input/test.csv`. `./input` is read-only; `test.csv` lacks the target. Other files
+  that the task description mentions lie there, too.
 - Validate: set a part of the training rows aside{split}, fit everything that learns from data without that part, and
   print one line `Final Validation Performance: <number>`, the {title} (`{metric}`, {direction} is better) on it.
+  It only informs: the submission is scored on rows that the program never sees.
 - Then refit on all training rows, predict every row of `./input/test.csv`, and write `./final/submission.csv` (create
   the folder): a header with exactly the columns {columns}, in this order, and one row for each row of `test.csv`, in
   its order.{identifier} Predictions are {cells}.
-- Leave the judgement to others: the submission is scored on rows that the program never sees, the printed line only
-  informs.
 {rules}"""
 
 ABLATION_CONTRACT = """\
@@ -67,7 +67,7 @@ def page(card: TaskCard, step: Step, task: str, *sections: str, reply: str) -> s
     if card.step != step:
         raise ValueError(f"a {step} prompt needs a card of that step, not of {card.step}")
     card_section = f"{CARD_NOTE}\n\n{render_card(card)}"
-    return "\n\n".join([f"{PERSONA} {task}", *filter(None, sections), card_section, reply])
+    return "\n\n".join([PERSONA, task, *filter(None, sections), card_section, reply])
 
 
 def fenced(text: str, language: str = "text") -> str:
@@ -89,15 +89,15 @@ def described(description: str) -> str:
     return section("Task description", f"{note}\n\n{fenced(description)}")
 
 
-def shown(card: TaskCard, *codes: str) -> str:
-    """A section for each script of the card, with its score on held-out rows where it has one.
+def shown(card: TaskCard, *codes: str, what: str = "") -> str:
+    """A section for each script of the card, with its score on held-out rows where it has one; `what` begins its title.
 
     Raises: ValueError unless there is one code for each script of the card, none of them empty.
     """
     if len(codes) != len(card.scripts) or not all(code.strip() for code in codes):
         names = ", ".join(ref.name for ref in card.scripts)
         raise ValueError(f"a {card.step} prompt needs the code of each script on its card ({names})")
-    titles = [f"`{ref.name}`{_scored(ref.score)}" for ref in card.scripts]
+    titles = [f"{what}`{ref.name}`{_scored(ref.score)}" for ref in card.scripts]
     return "\n\n".join(section(title, fenced(code, "python")) for title, code in zip(titles, codes, strict=True))
 
 
@@ -128,7 +128,8 @@ def need(value: str, what: str, card: TaskCard) -> str:
 def contract(card: TaskCard) -> str:
     """What the program of this step must do: that of an ablation script, or that of a solution."""
     if card.step == "ablation" or any(ref.name.startswith("ablation") for ref in card.scripts):
-        return ABLATION_CONTRACT.format(metric=card.metric.name, direction=direction(card), rules=_rules(card))
+        rules = _rules(card, card.fit_rows)
+        return ABLATION_CONTRACT.format(metric=card.metric.name, direction=direction(card), rules=rules)
     return SOLUTION_CONTRACT.format(
         split=_split(card),
         title=card.metric.title,
@@ -137,17 +138,17 @@ def contract(card: TaskCard) -> str:
         columns=", ".join(map(_quoted, card.submission_columns)),
         identifier=f" Copy {_quoted(card.id)} from it." if card.id else "",
         cells=_cells(card),
-        rules=_rules(card),
+        rules=_rules(card, card.profile.train_rows),
     )
 
 
-def _rules(card: TaskCard) -> str:
+def _rules(card: TaskCard, rows: int) -> str:
     return _RULES.format(
         packages=", ".join(f"{name} {version}" for name, version in card.packages.items()) or "none",
         seed=card.seed,
         seconds=card.script_seconds,
         threads=card.threads,
-        rows=card.profile.train_rows,
+        rows=rows,
     )
 
 

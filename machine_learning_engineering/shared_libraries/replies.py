@@ -103,14 +103,14 @@ def code_of(reply: str) -> str:
     Of several blocks it is the longest that parses. A lone Python block is taken even if it does not parse, so that
     its error can be shown. Raises: ReplyFormatError if the reply is empty, prose, or cut before its block ends.
     """
-    blocks = fences(prose_of(reply))
+    if _is_program(_dedented(prose_of(reply))):
+        return _tidy(reply)
+    blocks = fences(reply)
     if any(not block.closed and (block.is_python or not block.info) for block in blocks):
         raise ReplyFormatError("The reply ends inside its code block; give the complete code, and shorter.")
     python = [block.text for block in blocks if block.is_python and block.text.strip()]
     programs = [text for text in python if parsed(_dedented(text)) is not None]
     programs = programs or python or [block.text for block in blocks if _is_program(_dedented(block.text))]
-    if not programs and not blocks and _is_program(_dedented(reply)):
-        programs = [reply]
     if not programs:
         raise ReplyFormatError("The reply holds no Python code; give it in one fenced python block.")
     return _tidy(max(programs, key=len))
@@ -245,11 +245,9 @@ def _shifted(lines: Sequence[str], old: str, new: str) -> list[str]:
 
 def _inside_strings(code: str) -> set[int]:
     """Line numbers, from 0, that begin inside a string."""
-    strings = (node for node in ast.walk(parsed(code) or ast.Module([], [])) if isinstance(node, _STRINGS))
+    nodes = ast.walk(parsed(code) or ast.Module([], []))
+    strings = (node for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr))
     return {n for node in strings for n in range(node.lineno, node.end_lineno or node.lineno)}
-
-
-_STRINGS = (ast.Constant, ast.JoinedStr)
 
 
 def _equal(window: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -45,8 +45,10 @@ async def test_the_solution_makes_the_same_submission_beside_the_inputs(solve, t
 async def test_a_script_ranks_by_its_sealed_score(solve) -> None:
     """A script that claims to be perfect does not win by its claim."""
     replies = tiny.replies()
-    lie = tiny.solution(0.0, -3.0).replace('{{error ** 0.5:.6f}}', "0.0")
-    lie = lie.replace('print(f"Final Validation Performance: {error ** 0.5:.6f}")', 'print("Final Validation Performance: 0.0")')
+    lie = tiny.solution(0.0, -3.0).replace("{{error ** 0.5:.6f}}", "0.0")
+    lie = lie.replace(
+        'print(f"Final Validation Performance: {error ** 0.5:.6f}")', 'print("Final Validation Performance: 0.0")'
+    )
     assert 'Performance: 0.0"' in lie
     replies["model_eval_agent_1_1"] = [tiny.fenced(lie)]
     result = await solve(replies)
@@ -80,7 +82,7 @@ async def test_the_state_file_depends_on_replies_alone(solve) -> None:
 
 
 async def test_branches_overlap_and_the_loop_keeps_its_beat(solve) -> None:
-    """While scripts run, a heartbeat every 10 ms is never late by 150 ms, and both solutions run at once."""
+    """While scripts run, a heartbeat every 10 ms keeps its beat, and scripts of both solutions run at once."""
     replies = tiny.replies()
     slow = tiny.solution(0.0, 2.5).replace("# --- model", "import time; time.sleep(0.5)\n# --- model")
     for t in (1, 2):
@@ -99,9 +101,10 @@ async def test_branches_overlap_and_the_loop_keeps_its_beat(solve) -> None:
     heart.cancel()
     assert len(gaps) > 100
     assert sorted(gaps)[-3] < 0.15
-    runs = {e.slot: (e.at - e.execution.execution_time, e.at) for e in read_journal(result.folder) if e.kind == "script_run"}
-    (start1, end1), (start2, end2) = runs["init_code_1_1"], runs["init_code_2_1"]
-    assert max(start1, start2) < min(end1, end2)
+    runs = [e for e in read_journal(result.folder) if isinstance(e, ScriptRun) and e.view != "final"]
+    spans = {e.slot: (e.at - e.execution.execution_time, e.at) for e in runs if e.slot.startswith("init_code")}
+    ours, theirs = ([span for slot, span in spans.items() if slot.startswith(f"init_code_{t}")] for t in (1, 2))
+    assert any(max(a[0], b[0]) < min(a[1], b[1]) for a in ours for b in theirs)
 
 
 async def test_a_failed_branch_costs_only_itself(solve) -> None:

@@ -32,13 +32,15 @@ def descendants(root: int) -> list[int]:
 def end_descendants(root: int, seconds: float = 5.0) -> bool:
     """Kills all that is below `root`, also what is being forked meanwhile; False if some survive `seconds`."""
     deadline = time.monotonic() + seconds
-    empty_rounds = 0
-    while empty_rounds < 2:  # a list of children that is read while siblings exit may miss one
+    empty_rounds, wanted = 0, 1
+    while empty_rounds < wanted:
         alive = descendants(root)
         empty_rounds = 0 if alive else empty_rounds + 1
         for pid in alive:
             send(pid, signal.SIGKILL)
         if alive:
+            wanted = 3  # a list of children that is read while siblings fork and exit may miss one
+        if wanted > 1:
             time.sleep(0.001)
         if time.monotonic() > deadline:
             return False

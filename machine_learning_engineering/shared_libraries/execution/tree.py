@@ -4,12 +4,14 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
 from machine_learning_engineering.shared_libraries.execution.supervisor import descendants, end_descendants, send
 
+_LOST_SECONDS = 5.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -38,9 +40,11 @@ def end_tree(supervisor: int, token: str, orderly: bool) -> None:
         end_descendants(supervisor)
     for pid in _members(supervisor):
         send(pid, signal.SIGKILL)
-    for pid in _marked(token):
-        send(pid, signal.SIGKILL)
     send(supervisor, signal.SIGKILL)
+    deadline = time.monotonic() + _LOST_SECONDS
+    while (lost := _marked(token)) and time.monotonic() < deadline:
+        for pid in lost:
+            send(pid, signal.SIGKILL)
 
 
 def _members(supervisor: int) -> list[int]:

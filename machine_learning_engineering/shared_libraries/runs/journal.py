@@ -76,7 +76,7 @@ class Journal:
 
     def append(self, entry: JournalEntry) -> None:
         """Writes the entry and returns once it is on the disk."""
-        self._file.write(entry.model_dump_json(exclude_none=True).encode() + b"\n")
+        self._file.write(entry.model_dump_json().encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._remember(entry)

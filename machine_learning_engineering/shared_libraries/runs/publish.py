@@ -8,33 +8,34 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import FINAL, Attempt, Execution, Published, Score
 from machine_learning_engineering.shared_libraries.runs.journal import now, sha256, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
-from machine_learning_engineering.shared_libraries.scoring.choose import adopt
 from machine_learning_engineering.shared_libraries.scoring.score import score
 
 SUBMISSION = Path("final") / "submission.csv"
 
 
 class Publisher:
-    """Keeps the folder `final/` of a run at the best attempt whose final run made a valid submission."""
+    """Keeps the folder `final/` of a run at the best attempt whose final run made a valid submission.
+
+    `winner` is the attempt that was chosen in the end. On a run that is taken up, what the journal says is published
+    stays until something better comes.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._final_runs: dict[tuple[str, int], asyncio.Task[Score]] = {}
-        self.published: Attempt | None = None
-        self.incumbent: Attempt | None = None
+        self._last = next((e for e in reversed(run.journal.entries) if isinstance(e, Published)), None)
+        self.winner: Attempt | None = None
         run.on_attempt.append(self.consider)
 
     def consider(self, made: Attempt) -> None:
-        """Starts the final run of an attempt that beats the incumbent; returns at once."""
-        if made.slot.stage.kind != "solution" or not adopt(self._run.task.metric, self.incumbent, made):
+        """Starts the final run of an attempt that beats what is published; returns at once."""
+        if made.slot.stage.kind != "solution" or not self._beats(made):
             return
-        if self.published is not None:  # until there is a first submission, let its run finish
-            self._cancel_pending()
-        self.incumbent = made
+        going_on = [key for key, task in self._final_runs.items() if not task.done()]
+        self._cancel_pending(but=going_on[0] if going_on and self._last is None else None)
         self._start(made)
 
     async def settle(self, ranked: Sequence[Attempt]) -> tuple[Attempt, Execution] | None:
@@ -42,15 +43,14 @@ class Publisher:
 
         That attempt and its final execution, or None if there is none. All other final runs are given up.
         """
-        try:
-            for made in ranked:
-                verdict = await self._start(made)
-                if verdict.reason is None:
-                    self._publish(made, force=True)
-                    return made, await self._execution(made)
-            return None
-        finally:
-            self._cancel_pending()
+        for made in ranked:
+            self._cancel_pending(but=_key(made))
+            verdict = await self._start(made)
+            if verdict.reason is None:
+                execution = await self._execution(made)
+                self._write(made, execution.folder / SUBMISSION)
+                return made, execution
+        return None
 
     def publish_script(self, made: Attempt) -> None:
         """Publishes an attempt of the submission stage, whose own run was on the final view."""
@@ -61,11 +61,16 @@ class Publisher:
         self._cancel_pending()
         await asyncio.gather(*self._final_runs.values(), return_exceptions=True)
 
+    def _beats(self, made: Attempt) -> bool:
+        """Whether an attempt is better than what is published."""
+        metric = self._run.task.metric
+        published = None if self._last is None else self._last.value
+        return made.succeeded and metric.better(made.value, than=published)
+
     def _start(self, made: Attempt) -> asyncio.Task[Score]:
-        key = (made.slot.code_key, made.ordinal)
-        task = self._final_runs.get(key)
-        if task is None or task.cancelled():
-            task = self._final_runs[key] = asyncio.create_task(self._promote(made))
+        task = self._final_runs.get(_key(made))
+        if task is None or task.cancelled() or task.cancelling():
+            task = self._final_runs[_key(made)] = asyncio.create_task(self._promote(made))
             task.add_done_callback(_retrieve)
         return task
 
@@ -73,40 +78,40 @@ class Publisher:
         execution = await self._execution(made)
         run = self._run
         verdict = await asyncio.to_thread(score, run.task, FINAL, execution, run.config, run.sandbox.enforces_seal)
-        if verdict.reason is None:
-            self._publish(made)
+        if verdict.reason is None and self._beats(made):
+            self._write(made, execution.folder / SUBMISSION)
         return verdict
 
     async def _execution(self, made: Attempt) -> Execution:
         return await self._run.execute(made.slot, made.ordinal, made.script, FINAL, low_priority=True)
 
-    def _publish(self, made: Attempt, force: bool = False) -> None:
-        """Publishes unless something better is published already; `force` also replaces a better one."""
-        if made is self.published or not (force or adopt(self._run.task.metric, self.published, made)):
-            return
-        self.published = made
-        folder = self._run.task_folder / made.slot.folder / "runs"
-        self._write(made, folder / f"{Path(made.slot.filename).stem}.{made.ordinal}.final" / SUBMISSION)
-
     def _write(self, made: Attempt, submission: Path) -> None:
-        data = submission.read_bytes()
-        final = self._run.folder / "final"
+        """Publishes the files of an attempt, unless they are what is published."""
+        self.winner = made
+        data, final = submission.read_bytes(), self._run.folder / "final"
+        digest = sha256(data)
         final.mkdir(exist_ok=True)
         write_atomically(final / "submission.csv", data)
         write_atomically(final / "solution.py", made.script.encode(errors="replace"))
-        entry = Published(
-            at=now(), slot=made.slot.code_key, ordinal=made.ordinal, value=made.value, submission=sha256(data)
-        )
-        last = next((e for e in reversed(self._run.journal.entries) if isinstance(e, Published)), None)
-        if last is None or last.model_copy(update={"at": entry.at}) != entry:
-            self._run.journal.append(entry)
+        last = self._last
+        if last is None or (last.slot, last.ordinal, last.submission) != (made.slot.code_key, made.ordinal, digest):
+            self._last = Published(
+                at=now(), slot=made.slot.code_key, ordinal=made.ordinal, value=made.value, submission=digest
+            )
+            self._run.journal.append(self._last)
 
-    def _cancel_pending(self) -> None:
-        for task in self._final_runs.values():
-            task.cancel()
+    def _cancel_pending(self, but: tuple[str, int] | None = None) -> None:
+        """Gives up all final runs that go on, but one: until something is published, the oldest may finish."""
+        for key, task in self._final_runs.items():
+            if key != but:
+                task.cancel()
+
+
+def _key(made: Attempt) -> tuple[str, int]:
+    return made.slot.code_key, made.ordinal
 
 
 def _retrieve(task: asyncio.Task[Score]) -> None:
     """Takes note of a failed final run, so that asyncio does not complain; `settle` raises it to whoever waits."""
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, MleError):
-        raise error
+    if not task.cancelled():
+        task.exception()

@@ -3,13 +3,17 @@
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import MleError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.records import Execution, Score, ScoreSource, Task, View
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
-from machine_learning_engineering.shared_libraries.scoring.views import expected_submission, held_out
+from machine_learning_engineering.shared_libraries.scoring.views import HeldOut, expected_submission, held_out
 from machine_learning_engineering.shared_libraries.tasks.metrics import compute
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUBMISSION = Path("final") / "submission.csv"
 _FIGURE = re.compile(r"Final Validation Performance\b(?P<label>[^\n]*)")
@@ -31,13 +35,23 @@ def score(task: Task, view: View, execution: Execution, config: RunConfig, enfor
         expected = expected_submission(task, view, config)
         predictions = check_submission(execution.folder / SUBMISSION, expected)
         held = held_out(task, view, config)
-        value = None if held is None else compute(task.metric, held.labels, predictions)
+        value = None if held is None else _compute(task, held, predictions)
     except MleError as exc:
         return Score(value=None, source=source, reported=reported, reason=str(exc))
-    if value is not None and not math.isfinite(value):
-        reason = f"The {task.metric.title} of these predictions is {value}: they cannot be scored."
-        return Score(value=None, source=source, reported=reported, reason=reason)
     return Score(value=value, source=source, reported=reported, rows=expected.rows)
+
+
+def _compute(task: Task, held: HeldOut, predictions: "pd.DataFrame") -> float:
+    """The metric on the held-out labels; columns named after classes are put in the order of the classes."""
+    classes = task.profile.classes
+    if task.metric.predicts == "value":
+        truth = held.labels.astype(float).to_numpy()
+    else:
+        truth = held.labels.to_numpy(dtype=object)
+    if set(predictions.columns) == set(classes):
+        predictions = predictions[list(classes)]
+    values = predictions.to_numpy()
+    return compute(task.metric, truth, values[:, 0] if values.shape[1] == 1 else values, classes)
 
 
 def parse_score(stdout: str) -> float:

@@ -82,7 +82,8 @@ def _quotas(sizes: "Rows", count: int) -> "Rows":
     largest = np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]
     quotas[largest] += 1
     lowest = 1 if count >= len(sizes) else 0
-    return np.clip(quotas, lowest, np.maximum(sizes - 1, lowest))
+    clipped: Rows = np.clip(quotas, lowest, np.maximum(sizes - 1, lowest))
+    return clipped
 
 
 def _in_time_order(task: Task, train: "pd.DataFrame") -> "Rows":

@@ -185,16 +185,19 @@ def _check_probabilities(numbers: "pd.DataFrame", expected: Expected) -> None:
         )
 
 
-def _spelled(found: list[str], known: Sequence[str]) -> list[str]:
-    """`found` in the spelling of `known` where a number was written in another way; all else as it is."""
+def spelling(found: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Each distinct text in `found`, in the spelling of `known` where only a number is written in another way."""
     names = set(known)
-    if names.issuperset(found):
-        return found
     by_number: dict[str, str | None] = {}
-    for name in known:
+    for name in names:
         number = _number(name)
-        by_number[number] = name if by_number.get(number, name) == name else None
-    return [text if text in names else by_number.get(_number(text)) or text for text in found]
+        by_number[number] = None if number in by_number else name  # two names, one number: no repair
+    return {text: text if text in names else by_number.get(_number(text)) or text for text in set(found)}
+
+
+def _spelled(found: list[str], known: Sequence[str]) -> list[str]:
+    spelt = spelling(found, known)
+    return [spelt[text] for text in found]
 
 
 def _number(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import StagedView, Task, View
 from machine_learning_engineering.shared_libraries.scoring.split import classes_of, draw, generator, hold_out
-from machine_learning_engineering.shared_libraries.scoring.submission import Expected, expect
+from machine_learning_engineering.shared_libraries.scoring.submission import Expected, expect, spelling
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def _held_out(task: Task, seed: int, fraction: float) -> HeldOut:
     train = read_table(task.train)
     rows = hold_out(task, train, seed, fraction)
     labels = train[task.target].iloc[rows].reset_index(drop=True)
+    if task.problem != "regression":
+        labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
     return HeldOut(rows, labels, expect(task, _features(task, train, rows)))
 
 
@@ -139,7 +141,7 @@ def _sample(task: Task, expected: Expected) -> "pd.DataFrame":
 
 
 def _commonest(task: Task) -> str:
-    counted = zip(task.profile.class_counts, task.profile.classes, strict=False)
+    counted = zip(task.profile.class_counts, task.profile.classes, strict=True)
     return max(counted, key=lambda pair: pair[0], default=(0, "0"))[1]
 
 

@@ -25,9 +25,9 @@ most."""
 )
 
 SUMMARY = """\
-Summarise the ablation study below for the engineer who will improve the solution. For each component give its figure
-and its difference from the baseline, {goal}. Then name the component that matters
-most and say whether removing any component helped. Use the printed figures only; say so if there are none."""
+Summarise the ablation study below for the engineer who will improve the solution. For each component give its figure,
+{goal}, and its difference from the baseline. Then name the component that matters most, and say
+whether taking any component away helped. Use the printed figures only; say so if there are none."""
 
 SUMMARY_REPLY = """\
 ## Reply

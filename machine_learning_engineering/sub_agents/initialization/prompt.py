@@ -29,10 +29,11 @@ At most 120 words of plain text, one paragraph."""
 
 RETRIEVE = """\
 Name {wanted} recent models that are effective on the task below, judged by {goal}. Search the web if
-you have a tool for it. Each model must be usable with the installed packages and train within the time limit of one
-script on {threads} threads. Make them differ in kind, not only in settings, and put the most promising first."""
+you have a tool for it. Each model must be usable with the installed packages (`packages` on the card) and train within
+the time limit of one script on {threads} threads. Make them differ in kind, not only in settings, and put the most
+promising first."""
 
-UNUSUAL = " Other teams try the most common choices; look for strong models that they will miss."
+UNUSUAL = "\nOther teams try the most common choices; look for strong models that they will miss."
 
 RETRIEVE_REPLY = """\
 ## Reply
@@ -46,7 +47,7 @@ found it, or "".
 CANDIDATE = """\
 Write a first solution of the task below with exactly the model that is given. Keep it simple: sound preprocessing, the
 model with sensible settings, no ensemble, no hyperparameter search. The example code shows how the model is used; it
-need not fit the data. If you need deep learning, use PyTorch."""
+need not fit the data."""
 
 MERGE = """\
 Merge two solutions. Keep `{base}` as the code base and train the model of `{reference}` in it as well, with the

@@ -79,7 +79,7 @@ def render_refine_plan(card: TaskCard, block: str) -> str:
         raise ValueError("a refine_plan prompt needs the earlier plans in card.plans")
     task = REFINE_PLAN.format(direction=direction(card), goal=goal(card))
     plans = plans_shown(card.plans, card.metric.name)
-    return page(card, "refine_plan", task, shown(card, block), plans, reply=REFINE_PLAN_REPLY)
+    return page(card, "refine_plan", task, shown(card, block, what="Block of "), plans, reply=REFINE_PLAN_REPLY)
 
 
 def render_implement(card: TaskCard, code: str, block: str) -> str:

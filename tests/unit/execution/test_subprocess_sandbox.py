@@ -113,11 +113,11 @@ async def test_a_daemon_whose_supervisor_was_killed_is_found(sandbox: Subprocess
     await _assert_dead(int((tmp_path / "pid").read_text()))
 
 
-async def test_a_fork_bomb_ends_at_its_time(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
+async def test_a_fork_bomb_ends_at_its_time(sandbox: SubprocessSandbox, tmp_path: Path, scratch_home: Path) -> None:
     script = "import os, time\nfor _ in range(6): os.fork()\nwhile True:\n    os.fork() or os._exit(0)\n    os.wait()"
     execution = await run(sandbox, tmp_path, script, limits={"wall_seconds": 0.5})
     assert execution.outcome == "timeout"
-    assert not [process for process in psutil.process_iter() if _runs(process, "script.py")]
+    assert not [process for process in psutil.process_iter() if _works_in(process, scratch_home)]
 
 
 async def test_a_low_priority_job_is_nice(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
@@ -144,7 +144,9 @@ asyncio.run(run(SubprocessSandbox(), tmp, script))
 
 
 async def test_scripts_die_with_a_sandbox_that_is_killed(tmp_path: Path) -> None:
-    host = subprocess.Popen([sys.executable, "-c", _HOST, str(tmp_path)], cwd=ROOT)  # noqa: ASYNC220
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # the scratch folder of a killed sandbox stays behind
+    command = [sys.executable, "-c", _HOST, str(tmp_path)]
+    host = subprocess.Popen(command, cwd=ROOT, env=environment)  # noqa: ASYNC220
     while len(list(tmp_path.glob("*.pid"))) < 2:
         assert host.poll() is None
         await asyncio.sleep(0.02)
@@ -194,8 +196,8 @@ async def _assert_dead(pid: int, seconds: float = 3.0) -> None:
         await asyncio.sleep(0.02)
 
 
-def _runs(process: psutil.Process, name: str) -> bool:
+def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        return process.cmdline()[1:2] == [name] and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, IndexError):
+        return process.cwd().startswith(str(folder)) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
         return False

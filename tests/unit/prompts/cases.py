@@ -85,7 +85,7 @@ class Case:
 
 
 _ONE, _TWO = refs("train0.py"), refs("solution 1", "solution 2")
-_ABLATION = refs("ablation_0.py")
+_ABLATION = (ScriptRef(name="ablation_0.py"),)
 
 CASES: dict[str, Case] = {
     "summarize": Case(make_card("summarize"), (), lambda card: render_summarize(card, DESCRIPTION)),
@@ -129,7 +129,7 @@ CASES: dict[str, Case] = {
         make_card("refine_plan", scripts=_ONE, plans=PLANS), (BLOCK,), lambda card: render_refine_plan(card, BLOCK)
     ),
     "implement": Case(
-        make_card("implement", scripts=refs("train0.py", "block"), plan="Tune the rate."),
+        make_card("implement", scripts=(*_ONE, ScriptRef(name="block")), plan="Tune the rate."),
         (CODE, BLOCK),
         lambda card: render_implement(card, CODE, BLOCK),
         "solution",

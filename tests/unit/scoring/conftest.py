@@ -47,7 +47,10 @@ def build_task(
     test = [line.rsplit(",", 1)[0] for line in lines[:10]]
     (folder / "test.csv").write_text("\n".join([header.rsplit(",", 1)[0], *test]) + "\n")
     target = ColumnProfile(name="y", kind="numeric", missing=0, unique=rows)
-    profile = DataProfile(train_rows=rows, test_rows=10, columns=(), target=target, classes=classes)
+    counts = tuple(rows // len(classes) for _ in classes)
+    profile = DataProfile(
+        train_rows=rows, test_rows=10, columns=(), target=target, classes=classes, class_counts=counts
+    )
     return Task(
         name="small",
         description="Predict y.",

@@ -67,7 +67,7 @@ def test_the_last_rows_in_time_are_held_out(tmp_path: Path) -> None:
 
 def test_a_time_that_is_no_time_is_named(tmp_path: Path) -> None:
     task = build_task(tmp_path, time="g")
-    with pytest.raises(TaskError, match="'g'.*neither a number nor a date"):
+    with pytest.raises(TaskError, match=r"'g'.*neither a number nor a date"):
         hold_out(task, read_table(task.train), 1, 0.2)
 
 

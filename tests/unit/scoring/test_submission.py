@@ -52,7 +52,11 @@ def test_lossless_repairs(text: str, expected: Expected, rows: list[list[object]
         ("id,y\n07,1\n8,-inf\n9,1\n", VALUES, "1 cells that are NaN or infinite"),
         ("id,y\n07,1\n8,1e999\n9,1\n", VALUES, "must hold numbers|NaN or infinite"),
         ("id,y\n07,1\n8,two\n9,3\n", VALUES, "must hold numbers, but row 1 of the data holds 'two'"),
-        ("id,y\n7,1\n8,0.5\n9,1\n", LABELS, "labels that the training data do not have: '0.5'. The classes are '0', '1'"),
+        (
+            "id,y\n7,1\n8,0.5\n9,1\n",
+            LABELS,
+            "labels that the training data do not have: '0.5'. The classes are '0', '1'",
+        ),
         ("id,y\n7,1\n8,\n9,1\n", LABELS, "NaN or infinite"),
         ("id,a,b\n1,1.5,-0.5\n2,1,0\n", CHANCES, "between 0 and 1, but 1 rows"),
         ("id,a,b\n1,0.5,0.5\n2,1,0.5\n", CHANCES, "must sum to 1.*row 1 of the data with the sum 1.5"),
@@ -99,7 +103,7 @@ def test_repeated_test_ids_are_matched_by_order(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.lists(st.text("ab01 ,;\"'.", min_size=1).map(str), min_size=1, unique=True), st.randoms())
 def test_any_order_of_rows_gives_the_same_predictions(
-    ids: list[str], rng: random.Random, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], rng: random.Random
 ) -> None:
     import pandas as pd
 

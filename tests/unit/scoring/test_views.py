@@ -51,9 +51,7 @@ def test_the_final_view_holds_the_real_files(task: Task, tmp_path: Path) -> None
 @pytest.mark.parametrize("view", [SEARCH, FINAL])
 @pytest.mark.parametrize("with_id", [True, False])
 def test_the_sample_submission_is_a_valid_submission(with_id: bool, view: object, tmp_path: Path) -> None:
-    task = build_task(
-        tmp_path / "t", problem="multiclass", metric=ACCURACY, classes=("a", "b", "c"), with_id=with_id
-    )
+    task = build_task(tmp_path / "t", problem="multiclass", metric=ACCURACY, classes=("a", "b", "c"), with_id=with_id)
     staged = stage(task, view, CONFIG, tmp_path / "views")  # type: ignore[arg-type]
     expected = expected_submission(task, view, CONFIG)  # type: ignore[arg-type]
     assert len(check_submission(staged.path / "sample_submission.csv", expected)) == expected.rows

@@ -128,16 +128,18 @@ def ablation_summary(card: TaskCard, codes: Codes) -> str:
 
 
 def _choose(card: TaskCard, program: Program) -> Move | None:
-    """The move on the component that the ablation found most important; blocks refined before come last."""
-    told = "\n".join(card.notes)
-    order = words.important(card)
+    """The move to make next: on a block not refined before that leaves room for a second plan; a blend of fewer than
+    three models grows first, since nothing lowers the error as reliably; then what the ablation found important."""
+    told, known = "\n".join(card.notes), moves(card, program)
+    order, few = words.important(card), len(program.listed("MODELS")) < 3
 
-    def rank(move: Move) -> tuple[bool, int]:
+    def rank(move: Move) -> tuple[bool, bool, bool, int]:
         refined = any(f"def {name}(" in told or f"{name} = " in told for name in move.blocks)
+        alone = sum(other.blocks == move.blocks for other in known) < 2
         hits = [order.index(name) for name in move.blocks if name in order]
-        return refined, min(hits, default=len(order))
+        return refined, not (few and move.blocks == ("MODELS",)), alone, min(hits, default=len(order))
 
-    return min(moves(card, program), key=rank, default=None)
+    return min(known, key=rank, default=None)
 
 
 def plan(card: TaskCard, codes: Codes) -> str:

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import (
     accuracy_score,
-    average_precision_score,
     balanced_accuracy_score,
     cohen_kappa_score,
     f1_score,
@@ -108,11 +107,6 @@ def score__f1_macro(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(f1_score(y, prediction.argmax(axis=1), average="macro"))
 
 
-def score__f1_weighted(y: np.ndarray, prediction: np.ndarray) -> float:
-    """The mean F1 score of the classes, weighted by their rows."""
-    return float(f1_score(y, prediction.argmax(axis=1), average="weighted"))
-
-
 def score__mcc(y: np.ndarray, prediction: np.ndarray) -> float:
     """Matthews' correlation coefficient."""
     return float(matthews_corrcoef(y, prediction.argmax(axis=1)))
@@ -133,19 +127,19 @@ def score__brier(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.mean((prediction[:, 1] - (y == 1)) ** 2))
 
 
-def score__roc_auc(y: np.ndarray, prediction: np.ndarray) -> float:
+def score__brier_multiclass(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean squared distance between the probabilities and the truth."""
+    return float(((prediction - np.eye(len(CLASSES))[y]) ** 2).sum(axis=1).mean())
+
+
+def score__auc(y: np.ndarray, prediction: np.ndarray) -> float:
     """Area under the ROC curve of the last class."""
     return float(roc_auc_score(y, prediction[:, 1]))
 
 
-def score__roc_auc_ovr(y: np.ndarray, prediction: np.ndarray) -> float:
+def score__auc_multiclass(y: np.ndarray, prediction: np.ndarray) -> float:
     """Area under the ROC curve, the mean of each class against the rest."""
     return float(roc_auc_score(y, prediction, multi_class="ovr", labels=range(len(CLASSES))))
-
-
-def score__average_precision(y: np.ndarray, prediction: np.ndarray) -> float:
-    """Average precision of the last class."""
-    return float(average_precision_score(y, prediction[:, 1]))
 
 
 def loss(y: np.ndarray, prediction: np.ndarray) -> float:

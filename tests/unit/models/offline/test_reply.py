@@ -1,0 +1,125 @@
+"""What the offline model answers to each step, and what it reads to find it."""
+
+import ast
+import json
+import re
+from typing import Any, get_args
+
+import pytest
+
+from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
+from machine_learning_engineering.shared_libraries.models.offline import reply
+from machine_learning_engineering.shared_libraries.models.offline.steps import STEPS
+from machine_learning_engineering.shared_libraries.records import ColumnProfile
+from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, PlanResult, Step
+
+from .conftest import AUC, LOG_LOSS, RMSE, card, code, prompt, script
+
+SCRIPT_STEPS = ("candidate", "merge", "ablation", "ensemble", "submission", "debug", "leakage_repair")
+FOREIGN = "import numpy as np\nx = 1\nprint(x)\n"
+ABLATED = "Ablation Performance [baseline]: 2.0\nAblation Performance [{a}]: 2.9\nAblation Performance [{b}]: 2.1\n"
+
+
+def parsed(text: str) -> Any:
+    (found,) = re.findall(r"^```json\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL)
+    return json.loads(found)
+
+
+def test_every_step_is_answered() -> None:
+    assert set(STEPS) == set(get_args(Step))
+
+
+@pytest.mark.parametrize("step", get_args(Step))
+def test_nothing_but_the_card_and_the_fenced_code_is_read(step: Step) -> None:
+    base = script("candidate")
+    bare = prompt(card(step), base, base)
+    wordy = bare.replace("```json task-card", "You are an engineer. Use a neural network!\n\n```json task-card")
+    assert reply(wordy + "\n\nAnswer in French, with ```nothing```.\n") == reply(bare)
+
+
+@pytest.mark.parametrize("step", SCRIPT_STEPS)
+@pytest.mark.parametrize("shown", [(), (FOREIGN,), ("def broken(:",)], ids=["nothing", "foreign", "broken"])
+def test_a_script_is_one_block_that_compiles_whatever_code_is_shown(step: Step, shown: tuple[str, ...]) -> None:
+    ast.parse(script(step, *shown))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"target": "cost"},
+        {"seed": 8},
+        {"threads": 2},
+        {"id": None, "submission_columns": ("price",)},
+        {"group": "town, county"},
+        {"time": "built"},
+        {"packages": {"scikit-learn": "1.6"}},
+        {"model": ModelCard(model_name="Ridge regression", example_code="")},
+        {"metric": RMSE.model_copy(update={"name": "rmsle"})},
+        {"profile": card("candidate").profile.model_copy(update={"columns": card("candidate").profile.columns[:3]})},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_each_field_of_the_card_has_a_say(changed: dict[str, Any]) -> None:
+    assert script("candidate", **changed) != script("candidate")
+
+
+def test_column_names_enter_a_script_as_data() -> None:
+    evil = ColumnProfile(kind="numeric", name='"]\nimport os  # ', missing=0, unique=99, minimum=0, maximum=1)
+    profile = card("candidate").profile
+    text = script("candidate", profile=profile.model_copy(update={"columns": (*profile.columns, evil)}))
+    imported = {a.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for a in node.names}
+    assert "os" not in imported
+
+
+def test_without_lightgbm_no_script_needs_it() -> None:
+    assert "lightgbm" not in script("candidate", packages={"scikit-learn": "1.6"}).lower()
+
+
+def test_two_solutions_start_from_different_models() -> None:
+    first, second = (parsed(reply(prompt(card("retrieve", solution=n, wanted=2)))) for n in (1, 2))
+    names = {model["model_name"] for model in first} & {model["model_name"] for model in second}
+    assert len(first) == len(second) == 2
+    assert not names
+
+
+@pytest.mark.parametrize("metric", [RMSE, AUC, LOG_LOSS], ids=lambda metric: metric.name)
+def test_a_plan_names_a_block_that_stands_in_the_script_once(metric: Any) -> None:
+    shown = script("merge", script("candidate", metric=metric), script("candidate", metric=metric), metric=metric)
+    blocks: list[str] = []
+    for _ in range(3):
+        (chosen,) = parsed(reply(prompt(card("plan", metric, notes=tuple(blocks)), shown)))
+        assert shown.count(chosen["code_block"]) == 1
+        assert chosen["code_block"] not in blocks
+        blocks.append(chosen["code_block"])
+        improved = script("implement", shown, chosen["code_block"], metric=metric, plan=chosen["plan"])
+        assert improved != chosen["code_block"]
+        ast.parse(shown.replace(chosen["code_block"], improved))
+
+
+def test_a_second_plan_for_a_block_is_another_one() -> None:
+    shown = script("candidate")
+    (first,) = parsed(reply(prompt(card("plan"), shown)))
+    tried = PlanResult(plan=first["plan"], score=1.0)
+    second = reply(prompt(card("refine_plan", plans=(tried,)), shown, first["code_block"]))
+    assert second != first["plan"]
+    other = script("implement", shown, first["code_block"], plan=second, attempt=1)
+    assert other != script("implement", shown, first["code_block"], plan=first["plan"])
+
+
+@pytest.mark.parametrize(("a", "b"), [("ratios", "dates"), ("dates", "ratios")])
+def test_an_ablation_summary_names_the_component_that_moved_the_metric_most(a: str, b: str) -> None:
+    assert f"`{a}` matters most" in reply(prompt(card("ablation_summary", output=ABLATED.format(a=a, b=b))))
+
+
+def test_a_missing_module_is_left_out_of_the_repaired_script() -> None:
+    repaired = script("debug", script("candidate"), missing_module="lightgbm", output="ModuleNotFoundError")
+    assert "lightgbm" not in repaired.lower()
+
+
+def test_a_prompt_without_a_card_is_refused() -> None:
+    with pytest.raises(ReplyFormatError):
+        reply("Please write a script.")
+
+
+def test_a_reply_is_the_same_every_time() -> None:
+    assert code(reply(prompt(card("candidate")))) == script("candidate")
