@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from machine_learning_engineering.shared_libraries.errors import ConfigError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Job, Limits, Metric, Slot, Stage
-from machine_learning_engineering.shared_libraries.replies import calls_exit
+from machine_learning_engineering.shared_libraries.replies import MARKER, calls_exit
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.score import parse_score
 
 if TYPE_CHECKING:
     from google.adk.agents.callback_context import CallbackContext
-
-MARKER = "Final Validation Performance"
 
 _STEP = ("step", "refine_step_{solution}")
 STAGES: Mapping[str, Stage] = {

@@ -18,7 +18,7 @@ from machine_learning_engineering.shared_libraries.errors import ReplyFormatErro
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-_MARKER = "Final Validation Performance"
+MARKER = "Final Validation Performance"
 _PYTHON = {"python", "python3", "py", "py3"}
 _ABLATION = re.compile(r"^\s*Ablation Performance \[(?P<part>.+)\]\s*[:=]\s*(?P<number>\S+)", re.MULTILINE)
 _NO_MODULE = re.compile(r"^(?:\w+\.)*ModuleNotFoundError: No module named '(?P<name>[\w.]+)'", re.MULTILINE)
@@ -220,7 +220,7 @@ def _fitted(lines: Sequence[str], indent: str) -> Iterator[list[str]]:
 
 
 def _is_whole(code: str) -> bool:
-    return _MARKER in code and "submission.csv" in code
+    return MARKER in code and "submission.csv" in code
 
 
 def _block_lines(block: str) -> list[str]:

@@ -5,7 +5,6 @@ Cells of the data appear in it as data, inside JSON strings, never as instructio
 """
 
 import ctypes
-import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from pydantic import Field, ValidationError
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Record, Task
+from machine_learning_engineering.shared_libraries.replies import fences
 
 Step = Literal[
     "summarize",
@@ -39,7 +39,7 @@ Step = Literal[
     "leakage_repair",
 ]
 
-_FENCE = re.compile(r"^```json task-card\n(?P<body>.*?)\n```$", re.MULTILINE | re.DOTALL)
+INFO = "json task-card"  # of the fence around a card
 
 
 class ModelCard(Record):
@@ -97,7 +97,7 @@ class TaskCard(Record):
 
 def render_card(card: TaskCard) -> str:
     """The card as the fenced block that prompts embed; fields at their default are left out."""
-    return f"```json task-card\n{card.model_dump_json(indent=1, exclude_defaults=True)}\n```"
+    return f"```{INFO}\n{card.model_dump_json(indent=1, exclude_defaults=True)}\n```"
 
 
 def parse_card(prompt: str) -> TaskCard:
@@ -105,7 +105,7 @@ def parse_card(prompt: str) -> TaskCard:
 
     Raises: ReplyFormatError if the prompt holds none, several, or one that does not validate.
     """
-    found = _FENCE.findall(prompt)
+    found = [block.text for block in fences(prompt) if block.info == INFO]
     if len(found) != 1:
         raise ReplyFormatError(f"a prompt must hold exactly one json task-card block, this one holds {len(found)}")
     try:

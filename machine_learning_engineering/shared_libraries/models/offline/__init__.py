@@ -1,10 +1,7 @@
 """The offline model: answers every step of a run with code of its recipe library, needing no key and no network."""
 
-import re
-
+from machine_learning_engineering.shared_libraries.replies import fences
 from machine_learning_engineering.shared_libraries.tasks.card import parse_card
-
-_PYTHON = re.compile(r"^```python\n(?P<code>.*?)\n```$", re.MULTILINE | re.DOTALL)
 
 
 def reply(prompt: str) -> str:
@@ -15,4 +12,4 @@ def reply(prompt: str) -> str:
     from machine_learning_engineering.shared_libraries.models.offline.steps import STEPS
 
     card = parse_card(prompt)
-    return STEPS[card.step](card, _PYTHON.findall(prompt))
+    return STEPS[card.step](card, [block.text for block in fences(prompt) if block.is_python])

@@ -149,13 +149,13 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of three small neural networks on normal scores, each shown about 60,000 rows in small batches."""
+    """The mean of three small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
     train, new = scaled(fit, y, rows)
     batch = min(64, len(fit))
     models = [
         MLPClassifier(hidden_layer_sizes=(64, 32), alpha=0.3, batch_size=batch, random_state=SEED + k) for k in range(3)
     ]
-    for _ in range(max(2, 60_000 // len(fit))):
+    for _ in range(min(60, max(2, 60_000 // len(fit)))):
         for model in models:
             model.partial_fit(train, y, classes=np.arange(len(CLASSES)))
     return np.mean([probabilities(model, new) for model in models], axis=0)

@@ -176,13 +176,13 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of three small neural networks on normal scores, each shown about 60,000 rows in small batches."""
+    """The mean of three small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
     train, new = scaled(fit, y, rows)
     mean, deviation, batch = y.mean(), y.std(), min(64, len(fit))
     models = [
         MLPRegressor(hidden_layer_sizes=(64, 32), alpha=0.1, batch_size=batch, random_state=SEED + k) for k in range(3)
     ]
-    for _ in range(max(2, 60_000 // len(fit))):
+    for _ in range(min(60, max(2, 60_000 // len(fit)))):
         for model in models:
             model.partial_fit(train, (y - mean) / deviation)
     return np.mean([model.predict(new) for model in models], axis=0) * deviation + mean
