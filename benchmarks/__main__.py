@@ -7,7 +7,7 @@ import sys
 
 BENCHMARKS = {
     "offline": "the offline model on tasks with known truth, against default LightGBM and the trivial baseline",
-    "pipeline": "our own overhead: a default run with a scripted model at 0 s and 2 s a call, against its critical path",
+    "pipeline": "our own cost: a default run with a scripted model at 0 s and 2 s a call, against its critical path",
 }
 
 

@@ -25,9 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Wall, critical path and our own milliseconds a step, by latency."""
     found: dict[str, Any] = {}
-    print(
-        f"{'latency':>8} {'wall':>8} {'critical':>9} {'ratio':>6} {'steps':>6} {'ours/step':>10} {'dependent calls':>16}"
-    )
+    print(f"{'latency':>8} {'wall':>8} {'critical':>9} {'ratio':>6} {'steps':>6} {'ours/step':>10} {'calls deep':>16}")
     for latency in options.latency[: 1 if options.quick else None]:
         figures = asyncio.run(_run(latency))
         found[str(latency)] = figures

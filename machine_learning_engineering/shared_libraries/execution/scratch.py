@@ -1,7 +1,8 @@
 """The private folder that a script runs in, and the way of its files from there into the run.
 
 The folder lies under the system's temporary folder, with a random name, so that nothing a script is given leads to the
-run. `work` becomes the job's folder; `home` and `tmp` are thrown away.
+run. A job on a final view, which shows every label, has its folder inside the run instead: there it is no neighbour of
+scripts that must not see them. `work` becomes the job's folder; `home` and `tmp` are thrown away.
 """
 
 import contextlib
@@ -35,9 +36,12 @@ class Scratch:
         return self.root / "tmp"
 
 
-def make_scratch() -> Scratch:
+def make_scratch(job: Job) -> Scratch:
     """A new folder that only this user can enter."""
-    return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
+    if job.view is None or job.view.view.kind == "search":
+        return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    return Scratch(Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent)))
 
 
 def fill(scratch: Scratch, job: Job) -> None:

@@ -6,6 +6,7 @@ Not contained: a script can read and write whatever the user can, open connectio
 and fill the disk with many files. So scores under this backend are `sealed_unenforced`.
 """
 
+import asyncio
 import math
 import os
 import signal
@@ -50,7 +51,14 @@ class SubprocessSandbox:
 
     async def run(self, job: Job) -> Execution:
         _check(job)
-        scratch = make_scratch()
+        try:
+            return await self._run(job)
+        except asyncio.CancelledError:  # perhaps after the files were moved there: nobody will hear of them
+            await in_thread(remove, job.folder)
+            raise
+
+    async def _run(self, job: Job) -> Execution:
+        scratch = make_scratch(job)
         try:
             await in_thread(fill, scratch, job)
             process = _start(job, scratch)
