@@ -44,7 +44,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Take part in the command line of every command."""
+    """Options that every command has."""
 
 
 @app.command()
@@ -99,7 +99,7 @@ def run(
     config = RunConfig.from_env(**{name: value for name, value in settings.items() if value is not None})
     console = Console()
     result = asyncio.run(solve(request, config, out, listener=console.show))
-    console.finish(result)
+    console.finish(result.folder, result.task, result.winner)
 
 
 @app.command()

@@ -47,7 +47,7 @@ class RunConfig(Record):
     ensemble_loop_round: Rounds = Field(1, description="ensemble refinements after the first ensemble, R in the paper")
     num_top_plans: int = Field(2, ge=1, le=100, description="earlier plans shown as feedback")
     use_data_leakage_checker: bool | None = Field(
-        None, description="check every script for leakage before it runs; None: on for real models, off for offline"
+        None, description="check every script for leakage before it runs; None: on for real models"
     )
     use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
 
@@ -82,7 +82,10 @@ class RunConfig(Record):
 
     @property
     def leakage_checker(self) -> bool:
-        return self.agent_model != "offline" if self.use_data_leakage_checker is None else self.use_data_leakage_checker
+        """Whether scripts are checked for leakage before they run."""
+        if self.use_data_leakage_checker is None:
+            return not self.agent_model.startswith(("offline", "scripted"))
+        return self.use_data_leakage_checker
 
     @classmethod
     def from_env(cls, **settings: Any) -> "RunConfig":

@@ -17,8 +17,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-# --- The task ---------------------------------------------------------------------------------------------------------
-
 Problem = Literal["regression", "binary", "multiclass"]
 Predicts = Literal["value", "label", "probability"]
 
@@ -38,10 +36,6 @@ class Metric(Record):
         if than is None or not math.isfinite(than):
             return True
         return score > than if self.maximize else score < than
-
-    def gain(self, score: float, over: float) -> float:
-        """How much `score` improves on `over`, positive when better, in the metric's own unit."""
-        return score - over if self.maximize else over - score
 
     @property
     def fail_score(self) -> float:
@@ -118,9 +112,6 @@ class Task(Record):
     notes: tuple[str, ...] = Field((), description="choices made for the user, one sentence each")
 
 
-# --- Views ------------------------------------------------------------------------------------------------------------
-
-
 class View(Record):
     """Which rows a script sees: `search` holds rows back to score on, `final` shows all and the real test file."""
 
@@ -142,9 +133,6 @@ class StagedView(Record):
     view: View
     path: Path
     digest: str
-
-
-# --- Addresses --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -224,8 +212,6 @@ class Slot:
     def folder(self) -> str:
         return self._fill(self.stage.folder)
 
-
-# --- Running a script -------------------------------------------------------------------------------------------------
 
 Outcome = Literal["ok", "error", "timeout", "memory", "killed", "output_limit"]
 

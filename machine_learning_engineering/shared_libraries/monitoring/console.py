@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich.console
 
 from machine_learning_engineering.shared_libraries.records import (
+    Attempt,
     Decision,
     JournalEntry,
     LlmCall,
@@ -15,10 +17,10 @@ from machine_learning_engineering.shared_libraries.records import (
     RunStarted,
     Scored,
     ScriptRun,
+    Task,
 )
 
 if TYPE_CHECKING:
-    from machine_learning_engineering.client import Result
     from machine_learning_engineering.shared_libraries.tasks.bundled import BundledTask
 
 
@@ -36,19 +38,19 @@ class Console:
         if line := _line(entry):
             self._out.print(f"[dim]{entry.at - self._began:7.1f} s[/dim]  {line}", markup=True)
 
-    def finish(self, result: Result) -> None:
+    def finish(self, folder: Path, task: Task, winner: Attempt) -> None:
         """The headline of a finished run and its files."""
-        score, metric = result.winner.score, result.task.metric
+        score, metric = winner.score, task.metric
         assert score is not None  # only scored attempts are published
         self._out.print(
             f"\n[bold]{metric.title} {score.value:.6g}[/bold] on {score.rows} held-out rows that no script saw "
             f"({score.source}; the winning script itself reported {score.reported})"
         )
-        for note in result.task.notes:
+        for note in task.notes:
             self._out.print(f"note: {note}", markup=False)
-        self._out.print(f"submission  {result.submission}", markup=False)
-        self._out.print(f"solution    {result.solution}", markup=False)
-        self._out.print(f"run         {result.folder}", markup=False)
+        self._out.print(f"submission  {folder / 'final' / 'submission.csv'}", markup=False)
+        self._out.print(f"solution    {folder / 'final' / 'solution.py'}", markup=False)
+        self._out.print(f"run         {folder}", markup=False)
 
     def list_tasks(self, tasks: Iterable[BundledTask]) -> None:
         """A table of bundled tasks."""

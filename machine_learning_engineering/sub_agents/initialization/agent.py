@@ -72,7 +72,9 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     tries = await desk.branches(*(try_model(desk, t, j, model) for j, model in enumerate(models, 1)))
     working = ranked([one for one in tries if isinstance(one, Attempt)], desk.run.task.metric)
     if not working:
-        raise MleError(f"solution {t}: none of {', '.join(m.model_name for m in models)} made a valid submission")
+        names = ", ".join(model.model_name for model in models)
+        reasons = dict.fromkeys(f" {one}" for one in tries if isinstance(one, MleError))
+        raise MleError(f"solution {t}: none of {names} made a valid submission.{''.join(reasons)}")
     await rank_candidates(desk, t, working)
     best, index = await merge(desk, t, working)
     await desk.note(

@@ -1,0 +1,98 @@
+"""The command line as a person meets it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import tiny
+
+MLE = [sys.executable, "-m", "machine_learning_engineering.cli"]
+
+
+def mle(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MLE, *arguments], capture_output=True, text=True, cwd=cwd, check=False, timeout=120)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    tiny.make_task(tmp_path / "tiny")
+    (tmp_path / "replies.json").write_text(json.dumps(tiny.replies()))
+    return tmp_path
+
+
+RUN = ["run", "tiny", "--model", "scripted/replies.json"]
+
+
+def test_a_run_in_a_terminal_shows_no_warning(place: Path) -> None:
+    """Everything a person sees in a pseudo-terminal is ours: no deprecation, no experimental note, no log line."""
+    env = {**os.environ, "MLE_USE_DATA_LEAKAGE_CHECKER": "false", "PYTHONWARNINGS": "default"}
+    outer, inner = pty.openpty()
+    process = subprocess.Popen(
+        [*MLE, *RUN, "--out", "run"], cwd=place, stdout=inner, stderr=inner, stdin=inner, env=env
+    )
+    os.close(inner)
+    seen = b""
+    while True:
+        try:
+            data = os.read(outer, 65536)
+        except OSError:  # the other end is closed
+            break
+        seen += data
+    os.close(outer)
+    text = seen.decode()
+    assert process.wait(60) == 0, text
+    for word in ("Warning", "EXPERIMENTAL", "Traceback", "LiteLLM"):
+        assert word not in text
+    assert str(place / "run" / "final" / "submission.csv") in text
+
+
+def test_the_end_of_a_run_names_score_and_files(place: Path) -> None:
+    done = mle(*RUN, "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "root mean squared error" in done.stdout
+    assert "held-out rows" in done.stdout
+    for name in ("submission.csv", "solution.py"):
+        assert str(place / "run" / "final" / name) in done.stdout
+        assert (place / "run" / "final" / name).exists()
+    assert done.stderr == ""
+
+
+def test_without_out_a_run_gets_a_folder_of_its_own(place: Path) -> None:
+    assert mle(*RUN, cwd=place).returncode == 0
+    assert mle(*RUN, cwd=place).returncode == 0
+    runs = list((place / "mle-runs").iterdir())
+    assert len(runs) == 2
+    assert all(run.name.startswith("tiny-") for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "nowhere"], "there is no file, folder or bundled task 'nowhere'"),
+        (["run", "tiny", "--model", "gpt-17"], "gpt-17"),
+        (["run", "tiny", "--seed", "-1"], "seed"),
+        (["run", "tiny", "--metric", "rmsee"], "rmse"),
+        (["run", "tiny", "--target", "z"], "'z'"),
+        (["run", "tiny", "--model", "scripted/none.json"], "none.json"),
+    ],
+)
+def test_a_mistake_ends_in_a_sentence(place: Path, arguments: list[str], told: str) -> None:
+    done = mle(*arguments, cwd=place)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mle: ")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(place: Path) -> None:
+    (place / "mine").mkdir()
+    (place / "mine" / "thesis.txt").write_text("precious")
+    done = mle(*RUN, "--out", "mine", cwd=place)
+    assert done.returncode == 2
+    assert "is not empty and holds no run" in done.stderr
+    assert [p.name for p in (place / "mine").iterdir()] == ["thesis.txt"]
