@@ -37,6 +37,10 @@ class Metric(Record):
             return True
         return score > than if self.maximize else score < than
 
+    def gain(self, score: float, over: float) -> float:
+        """How much `score` improves on `over`, positive when better, in the metric's own unit."""
+        return score - over if self.maximize else over - score
+
     @property
     def fail_score(self) -> float:
         """The value that the specified result dict holds for a failed script; never compared with anything."""
@@ -303,9 +307,6 @@ class Attempt:
             return ""
         reason = (self.score.reason if self.score else None) or ""
         return "\n".join(part for part in (self.execution.stderr.strip(), reason) if part)
-
-
-# --- The journal ------------------------------------------------------------------------------------------------------
 
 
 class Entry(Record):
