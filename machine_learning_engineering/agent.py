@@ -3,7 +3,10 @@
 A run is a process of its own, so closing the chat ends nothing.
 """
 
+import os
 from typing import Any
+
+os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")  # they would stand in a user's terminal
 
 from google.adk.agents import LlmAgent
 from google.adk.apps import App

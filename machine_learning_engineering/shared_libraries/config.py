@@ -62,7 +62,6 @@ class RunConfig(Record):
         None, ge=256, description="tokens a reply may have; None: as many as the model can give"
     )
     minutes: float | None = Field(None, gt=0, description="wall-clock minutes for the whole run; None: no limit")
-    max_llm_calls: int | None = Field(None, ge=1, description="model calls for the whole run; None: no limit")
     select_fraction: float = Field(0.2, gt=0, lt=0.9, description="training rows held out to score scripts on")
     max_search_rows: int = Field(30_000, ge=100, description="training rows a script sees while searching")
     memory_gb: float | None = Field(None, gt=0, description="memory one script may use; None: no ceiling")

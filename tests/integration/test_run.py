@@ -168,3 +168,19 @@ async def test_every_script_run_is_in_the_journal_with_its_files(solve) -> None:
     for run in runs:
         assert (result.folder / run.execution.folder / "stdout.txt").exists()
     assert {e.slot for e in entries if isinstance(e, Scored)} == {e.slot for e in runs if "ablation" not in e.slot}
+
+
+async def test_a_wall_clock_budget_ends_the_search_in_time(solve) -> None:
+    """With 6 s and scripts of 1 s a run ends early, with a submission, and its journal says what was left out."""
+    replies = tiny.replies()
+    slow = tiny.solution(0.0, 2.5).replace("# --- model", "import time; time.sleep(1)\n# --- model")
+    for t in (1, 2):
+        for j in (1, 2):
+            replies[f"model_eval_agent_{t}_{j}"] = [tiny.fenced(slow + f"# {t} {j}\n")]
+            replies[f"merger_agent_{t}_{j}"] = [tiny.fenced(slow + f"# merge {t} {j}\n")]
+    started = time.monotonic()
+    result = await solve(replies, minutes=0.1, outer_loop_round=50)
+    assert time.monotonic() - started < 20
+    assert result.submission.exists()
+    left_out = [e for e in read_journal(result.folder) if isinstance(e, Decision) and e.chosen is False]
+    assert any(e.what.startswith("budget:") for e in left_out)

@@ -98,9 +98,11 @@ def find(run: str = "") -> Path:
     Raises: JournalError if there is no such run, or several.
     """
     runs = sorted((p.parent for p in RUNS.glob("*/journal.jsonl")), key=lambda p: (p / "journal.jsonl").stat().st_mtime)
+    if not runs:
+        raise JournalError(f"there are no runs in {RUNS.absolute()} yet. Start one with `mle run`.")
     found = [p for p in runs if p.name == run] or [p for p in runs if p.name.startswith(run)]
     if not found or (run and len(found) > 1):
-        names = ", ".join(p.name for p in (found or runs)[-8:]) or "none yet"
+        names = ", ".join(p.name for p in (found or runs)[-8:])
         raise JournalError(f"{'several runs begin with' if found else 'there is no run'} {run!r}. Runs: {names}.")
     return found[-1].absolute()
 

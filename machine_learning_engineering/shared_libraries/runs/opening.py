@@ -21,7 +21,6 @@ FREE_SETTINGS = {
     "api_base",
     "llm_retries",
     "llm_seconds",
-    "max_llm_calls",
     "minutes",
     "parallel_scripts",
     "workspace_dir",

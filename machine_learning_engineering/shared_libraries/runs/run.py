@@ -32,6 +32,7 @@ from machine_learning_engineering.shared_libraries.scoring.score import score
 from machine_learning_engineering.shared_libraries.scoring.views import stage
 from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, make_card
 
+LEAST_SECONDS = 5.0  # that a script gets, also when the budget is spent
 SEARCH_SHARE = 0.8  # of the wall-clock budget; the rest is kept for the final run and publishing
 
 
@@ -167,12 +168,12 @@ class Run:
         """Wall-clock seconds of this run, over all its resumes."""
         return self._spent + time.monotonic() - self._started
 
-    def _seconds_left(self) -> float:
+    def _seconds_left(self, share: float = 1.0) -> float:
         minutes = self.config.minutes
-        return float("inf") if minutes is None else minutes * 60 - self.seconds
+        return float("inf") if minutes is None else minutes * 60 * share - self.seconds
 
     def _ask_clock(self) -> tuple[bool, str]:
-        allowed = self.seconds < (self.config.minutes or 0) * 60 * SEARCH_SHARE
+        allowed = self._seconds_left(SEARCH_SHARE) > 0
         return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
 
     def _job(self, slot: Slot, ordinal: int, script: str, staged: StagedView, low_priority: bool) -> Job:
@@ -180,7 +181,8 @@ class Run:
         folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{final}"
         if folder.exists():  # finished just before a kill, but not journaled: its result does not count
             shutil.rmtree(folder)
-        wall = min(self.config.limits.wall_seconds, max(self._seconds_left(), 5.0))
+        left = self._seconds_left(1.0 if final else SEARCH_SHARE)
+        wall = min(self.config.limits.wall_seconds, max(left, LEAST_SECONDS))
         limits = self.config.limits.model_copy(update={"wall_seconds": wall})
         return Job(
             script=script,
