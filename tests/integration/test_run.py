@@ -38,7 +38,8 @@ async def test_the_solution_makes_the_same_submission_beside_the_inputs(solve, t
     for name in ("train.csv", "test.csv"):
         (alone / "input" / name).write_bytes((tmp_path / "task" / "tiny" / name).read_bytes())
     (alone / "solution.py").write_bytes(result.solution.read_bytes())
-    subprocess.run([sys.executable, "solution.py"], cwd=alone, check=True, capture_output=True)
+    command = [sys.executable, "solution.py"]
+    await asyncio.to_thread(subprocess.run, command, cwd=alone, check=True, capture_output=True)
     assert (alone / "final" / "submission.csv").read_bytes() == result.submission.read_bytes()
 
 

@@ -82,7 +82,7 @@ def context(agent_name: str, **state: object) -> SimpleNamespace:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_each_specified_row(row: tuple) -> None:
-    name, state, suffix, code_key, result_key, filename, folder = row
+    name, state, suffix, code_key, result_key, *_ = row
     slot, _ = parse(name, state)
     assert (slot.suffix, slot.code_key, slot.result_key, slot.filename, slot.folder) == row[2:]
     assert get_updated_suffix(context(name, **state)) == suffix
