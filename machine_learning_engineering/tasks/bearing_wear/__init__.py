@@ -1,0 +1,1 @@
+"""Hours until a bearing must be replaced: regression on readings, grouped by bearing."""

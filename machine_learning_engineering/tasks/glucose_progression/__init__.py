@@ -1,0 +1,1 @@
+"""Disease progression one year after the baseline: regression on anonymised markers."""

@@ -1,0 +1,1 @@
+"""Which lesions turn out to be malignant: binary classification on cell measurements."""

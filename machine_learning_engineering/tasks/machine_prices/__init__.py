@@ -1,0 +1,1 @@
+"""Auction prices of used construction machines: regression on mixed columns with gaps."""

@@ -1,0 +1,1 @@
+"""The team that should answer a support ticket: classification of short texts."""
