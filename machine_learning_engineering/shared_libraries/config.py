@@ -1,5 +1,6 @@
 """Every setting of a run, each with its default, bounds and unit, and the one place that reads the environment."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,8 +66,13 @@ class RunConfig(Record):
     select_fraction: float = Field(0.2, gt=0, lt=0.9, description="training rows held out to score scripts on")
     max_search_rows: int = Field(30_000, ge=100, description="training rows a script sees while searching")
     memory_gb: float | None = Field(None, gt=0, description="memory one script may use; None: no ceiling")
-    threads: int = Field(2, ge=1, le=1024, description="OpenMP and BLAS threads of one script")
-    parallel_scripts: int = Field(1, ge=1, le=256, description="scripts that run side by side")
+    threads: int = Field(
+        default_factory=lambda: max(1, _cores() // 2),
+        ge=1,
+        le=1024,
+        description="OpenMP and BLAS threads of one script",
+    )
+    parallel_scripts: int = Field(2, ge=1, le=256, description="scripts that run side by side")
     sandbox: Literal["subprocess"] = Field("subprocess", description="backend that runs scripts")
 
     @property
@@ -93,6 +99,11 @@ class RunConfig(Record):
         Raises: ConfigError that names each wrong setting and its bounds.
         """
         return make_config(**{**_environment(), **settings})
+
+
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Environment(BaseSettings):

@@ -1,6 +1,6 @@
 """New tables in the likeness of a public one, none of whose rows can be found in it again.
 
-Every new row is a blend of two neighbouring rows plus noise, so there is no row of the original to join it to. Every
+Every new row is a blend of three neighbouring rows plus noise, so there is no row of the original to join it to. Every
 column then goes through a strictly monotone map of its own, which trees do not feel and linear models do. Whoever knows
 the original has further training data, not the answers.
 """
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Classes = NDArray[np.int64]
 NEIGHBOURS = 8
 
 
@@ -18,15 +19,16 @@ def blend(
 ) -> tuple[Floats, Floats]:
     """`rows` new rows in standard units, (rows, n_columns), with their targets, (rows,).
 
-    Both parents of a row have the same class if y holds classes; otherwise its target is their blend. `noise` is the
+    The parents of a row have the same class if y holds classes; otherwise its target is their blend. `noise` is the
     standard deviation of what is added to each cell.
     """
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    first = rng.permutation(np.resize(rng.permutation(len(x)), rows))
-    second = np.array([rng.choice(_near(x, y, row, classes)) for row in first])
-    share = rng.uniform(0.3, 0.7, rows)
-    mixed = share[:, None] * x[first] + (1 - share)[:, None] * x[second]
-    target = y[first] if classes else share * y[first] + (1 - share) * y[second]
+    first = np.resize(rng.permutation(len(x)), rows)
+    others = np.array([rng.choice(_near(x, y, int(row), classes), 2, replace=False) for row in first])
+    parents = np.column_stack([first, others])
+    shares = rng.dirichlet([4.0, 4.0, 4.0], rows)
+    target = y[first] if classes else (shares * y[parents]).sum(axis=1)
+    mixed = (shares[:, :, None] * x[parents]).sum(axis=1)
     return mixed + noise * rng.standard_normal(mixed.shape), target
 
 
@@ -49,14 +51,15 @@ def _rescale(rng: np.random.Generator, values: Floats) -> Floats:
     z = (values - values.mean()) / values.std() * rng.uniform(0.4, 1.0)
     maps = (np.exp, np.sinh, np.arctan, lambda v: 1 / (1 + np.exp(-2 * v)), lambda v: v + v**3 / 3)
     curved: Floats = maps[rng.integers(len(maps))](z)
-    return rng.choice([-1, 1]) * 10 ** rng.uniform(-1, 2) * (curved / curved.std() + rng.uniform(-3, 3))
+    scaled: Floats = rng.choice([-1, 1]) * 10 ** rng.uniform(-1, 2) * (curved / curved.std() + rng.uniform(-3, 3))
+    return scaled
 
 
-def flip(rng: np.random.Generator, labels: Floats, share: float) -> Floats:
-    """The labels, a share of them replaced by another class at random."""
+def flip(rng: np.random.Generator, labels: Classes, share: float) -> Classes:
+    """The class numbers, a share of them replaced by another class at random."""
     classes = np.unique(labels)
     place = np.searchsorted(classes, labels)
     wrong = rng.random(len(labels)) < share
     moved = (place + wrong * rng.integers(1, len(classes), len(labels))) % len(classes)
-    flipped: Floats = classes[moved]
+    flipped: Classes = classes[moved]
     return flipped

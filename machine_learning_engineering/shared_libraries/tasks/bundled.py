@@ -44,9 +44,7 @@ class BundledTask:
 _TASKS = (
     BundledTask("glucose-progression", "Disease progression one year after the baseline", "regression", "rmse", 900),
     BundledTask("lesion-screening", "Which lesions turn out to be malignant", "binary", "auc", 1000),
-    BundledTask(
-        "parcel-sorting", "The chute a parcel belongs in, from its scanned code", "multiclass", "accuracy", 2000
-    ),
+    BundledTask("parcel-sorting", "Which chute a parcel belongs in", "multiclass", "accuracy", 2000),
     BundledTask("ticket-routing", "The team that should answer a support ticket", "multiclass", "f1_macro", 3000),
     BundledTask("machine-prices", "Auction prices of used construction machines", "regression", "rmsle", 4000),
     BundledTask("bearing-wear", "Hours until a bearing must be replaced", "regression", "mae", 3000),
@@ -159,7 +157,7 @@ def _split(
     table.insert(0, settings["id"], range(1, len(table) + 1))
     group = settings.get("group")
     if group is None:
-        is_test = table.index < round(len(table) * _TEST_SHARE)
+        is_test = table.index >= round(len(table) * (1 - _TEST_SHARE))
     else:
         groups = rng.permutation(table[group].unique())
         is_test = table[group].isin(groups[: round(len(groups) * _TEST_SHARE)])

@@ -16,12 +16,13 @@ def make(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _bearing(rng: np.random.Generator, name: str) -> pd.DataFrame:
-    """The readings of one bearing, spread over its life; wear goes from 0 to 1 and is not recorded."""
+    """The readings of one bearing up to some day of its life; wear goes from 0 to 1 and is not recorded."""
     grease = str(rng.choice(list(GREASES)))
     usual_load, usual_speed = rng.uniform(2, 9), rng.uniform(600, 2400)
     stress = (usual_load / 5) ** 1.2 * (usual_speed / 1500) ** 0.5
     life = LIFE_HOURS * GREASES[grease] / stress * rng.lognormal(0, 0.25)
-    hours = np.sort(rng.uniform(0, life, READINGS))
+    so_far = rng.uniform(0.3, 1.0)  # or else the last reading would tell the life
+    hours = np.sort(rng.uniform(0, life * so_far, READINGS))
     wear = hours / life
     load = usual_load * rng.lognormal(0, 0.15, READINGS)
     speed = usual_speed * rng.lognormal(0, 0.15, READINGS)

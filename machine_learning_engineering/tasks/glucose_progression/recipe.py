@@ -6,7 +6,7 @@ import pandas as pd
 from machine_learning_engineering.tasks.derive import blend, disguise
 
 ROWS = 900
-CELL_NOISE = 0.25  # standard deviations of a column
+CELL_NOISE = 0.35  # standard deviations of a column
 TARGET_NOISE = 0.25  # standard deviations of the target
 
 

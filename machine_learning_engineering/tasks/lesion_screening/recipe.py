@@ -18,5 +18,5 @@ def make(rng: np.random.Generator) -> pd.DataFrame:
     x, benign = load_breast_cancer(return_X_y=True)
     values, target = blend(rng, x, 1.0 - benign, ROWS, CELL_NOISE, classes=True)
     table = disguise(rng, values, "cell", COLUMNS)
-    table["malignant"] = flip(rng, target, WRONG_LABELS).astype(int)
+    table["malignant"] = flip(rng, target.astype(int), WRONG_LABELS)
     return table

@@ -72,9 +72,9 @@ def _popularity(rng: np.random.Generator, models: int) -> Floats:
 
 
 def _market(sold: pd.DatetimeIndex, crane: "pd.Series[bool]") -> Floats:
-    """The market's share of the logarithm of the price: a rise over the years, steeper for cranes, and a spring peak."""
+    """What the market adds to the logarithm of the price: a yearly rise, steeper for cranes, and a peak in spring."""
     years = np.asarray((sold - sold.min()).days, dtype=float) / 365.25
-    season = 0.07 * np.cos(2 * np.pi * (np.asarray(sold.dayofyear) - 100) / 365)
+    season = 0.07 * np.cos(2 * np.pi * (np.asarray(sold.day_of_year) - 100) / 365)
     level: Floats = years * np.where(crane, 0.07, 0.03) + season
     return level
 

@@ -1,1 +1,1 @@
-"""The chute a parcel belongs in: classification of scanned codes into ten classes."""
+"""Which chute a parcel belongs in: classification of scanned codes into ten classes."""

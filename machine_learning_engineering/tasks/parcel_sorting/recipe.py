@@ -1,4 +1,8 @@
-"""Scanned codes in the likeness of scikit-learn's handwritten digits."""
+"""Scanned codes in the likeness of scikit-learn's handwritten digits.
+
+Which digit was written does not tell the chute: each digit comes in two styles, told apart by two columns that the salt
+chooses, and each chute takes two of the twenty.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +10,7 @@ import pandas as pd
 from machine_learning_engineering.tasks.derive import Floats, blend, disguise, flip
 
 ROWS = 2000
-CELL_NOISE = 0.4  # standard deviations of a column
+CELL_NOISE = 0.3  # standard deviations of a column
 WRONG_LABELS = 0.03
 CHUTES = "ABCDEFGHJK"
 
@@ -18,8 +22,9 @@ def make(rng: np.random.Generator) -> pd.DataFrame:
     pixels, digit = load_digits(return_X_y=True)
     values, target = blend(rng, summaries(pixels), digit.astype(float), ROWS, CELL_NOISE, classes=True)
     table = disguise(rng, values, "scan")
-    chutes = rng.permutation(list(CHUTES))
-    table["chute"] = chutes[flip(rng, target, WRONG_LABELS).astype(int)]
+    style = values[:, rng.choice(values.shape[1], 2, replace=False)].sum(axis=1) > 0
+    chute = rng.permutation(20)[(2 * target + style).astype(int)] % len(CHUTES)
+    table["chute"] = np.array(list(CHUTES))[flip(rng, chute, WRONG_LABELS)]
     return table
 
 

@@ -36,7 +36,7 @@ WANTS = {
     "account": (
         "I cannot log in to my account", "the password link does not arrive", "please delete my account",
         "change the email address of my account", "someone else placed an order with my account",
-        "my account is locked since {days} days", "the login code is wrong every time", "I have two accounts, merge them",
+        "my account is locked since {days} days", "the login code is wrong every time", "merge my two accounts",
     ),
     "technical": (
         "the {thing} does not turn on", "the {thing} stopped working after {days} days",
