@@ -29,7 +29,7 @@ async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = c
     config = desk.run.config
     await desk.note(slot.agent_name, **{slot.skip_key: False})
     fixes_left = config.max_debug_round
-    for rewrite in range(config.max_rollback_round):
+    for _ in range(config.max_rollback_round):
         try:
             made = await write_script(desk, slot, slot.agent_name, "code", prompt, to_code)
         except ReplyFormatError:
@@ -39,8 +39,6 @@ async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = c
             made = await _fix(desk, slot, made) or made
         if made.succeeded:
             return made
-        if rewrite + 1 == config.max_rollback_round or fixes_left == 0:
-            break
     await desk.note(slot.agent_name, **{slot.result_key: {}, f"{slot.result_key}_reason": "No version of it worked."})
     return None
 
