@@ -14,7 +14,7 @@ from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.tasks.metrics import default_metric, find_metric, metric_in
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
-from machine_learning_engineering.shared_libraries.tasks.table import read_table, typed
+from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table, typed
 
 MAX_DESCRIPTION_BYTES = 2**20
 SET_ASIDE = 0.2  # of the rows of a lone CSV become its test rows
@@ -57,10 +57,11 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
     values = typed(train)
-    metric, problem = _metric_and_problem(values[target], said, description, files)
-    _check_target(values[target], target)
+    _check_varies(train[target], target)
+    metric = _metric(values[target], said, description, files)
+    problem = _problem(values[target], train[target], metric)
     columns = _submission_columns(train, target, id_column, sample, metric, problem, files)
-    facts = profile(values, len(test), target, id_column, problem != "regression")
+    facts = profile(values, len(test), target, id_column, None if problem == "regression" else train[target])
     name = said.get("name") or (source.stem if source.is_file() else source.name)
     choices = [metric.name, problem, target, id_column, said.get("group"), said.get("time"), list(columns), description]
     return Task(
@@ -117,7 +118,7 @@ def _said(source: Path, request: TaskRequest) -> dict[str, Any]:
         try:
             settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as exc:
-            raise TaskError(f"{path} is not YAML: {exc}") from exc
+            raise TaskError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
         if not isinstance(settings, dict):
             raise TaskError(f"{path} must hold settings such as `target: price`.")
         for key in settings:
@@ -166,7 +167,7 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
 
 def _labelled(train: pd.DataFrame, target: str, files: _Files, work: Path | None, lone: bool) -> pd.DataFrame:
     """The training rows that have a target; with a test file, unlabelled ones are left out in a file of their own."""
-    missing = _is_missing(train[target])
+    missing = is_missing(train[target])
     if missing.all():
         raise TaskError(f"the target {target!r} is missing in every row of {files.train.name}.")
     if lone or not missing.any():
@@ -181,7 +182,7 @@ def _split_off_test(
     train: pd.DataFrame, target: str, files: _Files, work: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows of a lone CSV: those without a target are the test rows, or else a fifth is set aside."""
-    is_test = _is_missing(train[target])
+    is_test = is_missing(train[target])
     if is_test.any():
         files.notes.append(f"There is no test file: the {int(is_test.sum())} rows without {target!r} are predicted.")
     else:
@@ -243,20 +244,28 @@ def _check_column(train: pd.DataFrame, name: str | None, role: str) -> None:
         raise TaskError(f"the training data have no {role} column {name!r}.{_near(name, train.columns)}")
 
 
-def _metric_and_problem(
-    values: "pd.Series[Any]", said: dict[str, Any], description: str, files: _Files
-) -> tuple[Metric, Problem]:
-    labels = values.dropna().nunique()
-    classes: Problem = "binary" if labels == 2 else "multiclass"
+def _metric(values: "pd.Series[Any]", said: dict[str, Any], description: str, files: _Files) -> Metric:
+    """The metric that was said, or that the description names, or the usual one for such values."""
     if name := said.get("metric"):
-        metric = find_metric(str(name), said.get("direction"))
-    elif found := metric_in(description):
-        metric = found
-        files.notes.append(f"The metric is taken from the description: {metric.title}.")
-    else:
-        metric = default_metric(classes if _looks_like_classes(values) else "regression")
-        files.notes.append(f"No metric was named: {metric.title} is used. Choose one with --metric.")
-    return metric, "regression" if metric.predicts == "value" else classes
+        return find_metric(str(name), said.get("direction"))
+    if found := metric_in(description):
+        files.notes.append(f"The metric is taken from the description: {found.title}.")
+        return found
+    usual = default_metric("multiclass" if _looks_like_classes(values) else "regression")
+    files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.")
+    return usual
+
+
+def _problem(values: "pd.Series[Any]", labels: "pd.Series[str]", metric: Metric) -> Problem:
+    """What the metric makes of the target. Raises: TaskError for a metric of numbers on a target of words."""
+    if metric.predicts != "value":
+        return "binary" if labels.nunique() == 2 else "multiclass"
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        raise TaskError(
+            f"{metric.title} needs numbers, but the target {values.name!r} holds values such as {labels.iloc[0]!r}. "
+            "Choose a metric for classes, such as accuracy, with --metric."
+        )
+    return "regression"
 
 
 def _looks_like_classes(values: "pd.Series[Any]") -> bool:
@@ -266,7 +275,7 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
     return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
 
 
-def _check_target(values: "pd.Series[Any]", target: str) -> None:
+def _check_varies(values: "pd.Series[str]", target: str) -> None:
     if values.nunique() < 2:
         raise TaskError(f"the target {target!r} has the same value in every row, so there is nothing to learn.")
 
@@ -281,6 +290,7 @@ def _submission_columns(
     files: _Files,
 ) -> tuple[str, ...]:
     if sample is not None:
+        _check_sample(sample, id_column, metric, problem, files)
         return tuple(sample.columns)
     head = (id_column,) if id_column else ()
     if metric.predicts == "probability" and problem == "multiclass":
@@ -288,8 +298,21 @@ def _submission_columns(
     return (*head, target)
 
 
-def _is_missing(values: "pd.Series[Any]") -> "pd.Series[bool]":
-    return values.str.strip().str.lower().isin(["", "na", "nan", "null", "none", "n/a"])
+def _check_sample(sample: pd.DataFrame, id_column: str | None, metric: Metric, problem: Problem, files: _Files) -> None:
+    """Raises: TaskError for a sample submission that does not fit the test file or has several targets."""
+    assert files.sample is not None
+    assert files.test is not None
+    name, test = files.sample.name, read_table(files.test)
+    if len(sample) != len(test):
+        raise TaskError(
+            f"{name} has {len(sample)} rows, the test data have {len(test)}: one is needed for each test row."
+        )
+    if id_column in sample.columns and set(sample[id_column]) != set(test[id_column]):
+        wrong = next(iter(set(sample[id_column]) ^ set(test[id_column])))
+        raise TaskError(f"the ids of {name} are not those of the test data: {wrong!r} is in one of them only.")
+    values = [column for column in sample.columns if column != id_column]
+    if len(values) > 1 and not (metric.predicts == "probability" and problem == "multiclass"):
+        raise TaskError(f"{name} has several columns to predict ({_list(values)}); tasks have one target.")
 
 
 def _task_type(facts: DataProfile, problem: Problem) -> str:

@@ -11,18 +11,23 @@ Kind = Literal["numeric", "integer", "boolean", "categorical", "text", "datetime
 assert get_args(ColumnProfile.model_fields["kind"].annotation) == get_args(Kind)
 
 
-def profile(train: pd.DataFrame, test_rows: int, target: str, id: str | None, classification: bool) -> DataProfile:
-    """The profile of typed training data; at most 50,000 rows, evenly spaced, are looked at for the columns."""
+def profile(
+    train: pd.DataFrame, test_rows: int, target: str, id: str | None, labels: "pd.Series[str] | None"
+) -> DataProfile:
+    """The profile of typed training data; `labels` are those of a classification, as the file spells them.
+
+    At most 50,000 rows, evenly spaced, are looked at for the columns.
+    """
     step = max(1, -(-len(train) // SAMPLE_ROWS))
     sample = train.iloc[::step]
-    labels = train[target].dropna().astype(str).value_counts().sort_index() if classification else pd.Series(dtype=int)
+    counts = pd.Series(dtype=int) if labels is None else labels.value_counts().sort_index()
     return DataProfile(
         train_rows=len(train),
         test_rows=test_rows,
         columns=tuple(_column(sample[name]) for name in train.columns if name not in (target, id)),
         target=_column(train[target]),
-        classes=tuple(str(label) for label in labels.index),
-        class_counts=tuple(int(count) for count in labels),
+        classes=tuple(str(label) for label in counts.index),
+        class_counts=tuple(int(count) for count in counts),
         duplicate_rows=int(sample.duplicated().sum()),
     )
 
