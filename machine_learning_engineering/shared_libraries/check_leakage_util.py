@@ -3,64 +3,72 @@
 The verdict belongs to the very text that was checked: a rewritten script is checked anew.
 """
 
-import ast
-
 from google.adk.agents.callback_context import CallbackContext
 
 from machine_learning_engineering.shared_libraries.agents import Desk
 from machine_learning_engineering.shared_libraries.check_leakage_prompt import (
-    Leakage,
+    CLEAN,
+    LEAKS,
     parse_leakage,
     render_leakage_check,
     render_leakage_repair,
 )
-from machine_learning_engineering.shared_libraries.code_util import evaluate_code, why_not_run
+from machine_learning_engineering.shared_libraries.code_util import evaluate_code, result_dict, why_not_run
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
-from machine_learning_engineering.shared_libraries.replies import code_of
+from machine_learning_engineering.shared_libraries.replies import code_of, parsed
+from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
 
 async def check_then_run(desk: Desk, slot: Slot) -> Attempt:
     """The attempt of the code in the state, run once it is judged clean or has been repaired.
 
-    A check that gives no usable verdict does not hold the script up: it runs as it is. Code that does not parse runs
-    unchecked, for the error message. Raises: ReplyFormatError if a repaired script does not qualify to run.
+    The checker holds no script up: without a usable verdict or repair it runs as it is, which is safe because no script
+    sees the labels that it is scored on. Code that does not parse runs unchecked, for the error message.
     """
     code = desk.state[slot.code_key]
-    refs = (ScriptRef(name=slot.filename),)
-    agent = slot.agent("check_leakage_agent")
-    prompt = render_leakage_check(desk.run.card("leakage_check", scripts=refs), code)
+    if parsed(code) is None:
+        return await _run_as_it_is(desk, slot, code)
+    try:
+        return await _check(desk, slot, code) or await _repair(desk, slot, code)
+    except ReplyFormatError:
+        return await _run_as_it_is(desk, slot, code)
 
-    async def run_it(callback_context: CallbackContext) -> Attempt:
-        made = await evaluate_code(callback_context, desk.run)
-        if made is None:
-            raise ReplyFormatError(
-                why_not_run(callback_context.agent_name, callback_context.state[slot.code_key]) or ""
-            )
-        return made
 
-    async def take_verdict(callback_context: CallbackContext, reply: str) -> Attempt | None:
-        verdict = parse_leakage(reply) if _parses(code) else Leakage(leaks=False, code_block="")
+async def _check(desk: Desk, slot: Slot, code: str) -> Attempt | None:
+    """The attempt that the code makes if it is judged clean, else None."""
+    card = desk.run.card("leakage_check", scripts=(ScriptRef(name=slot.filename),))
+
+    async def take(callback_context: CallbackContext, reply: str) -> Attempt | None:
+        verdict = parse_leakage(reply)
         state = callback_context.state
-        state[slot.key("leakage_status")] = "Yes Data Leakage" if verdict.leaks else "No Data Leakage"
+        state[slot.key("leakage_status")] = LEAKS if verdict.leaks else CLEAN
         state[slot.key("leakage_block")] = verdict.code_block
         state[slot.key("extract_status")] = True
-        return None if verdict.leaks else await run_it(callback_context)
+        return None if verdict.leaks else await evaluate_code(callback_context, desk.run)
 
-    async def take_repair(callback_context: CallbackContext, reply: str) -> Attempt:
-        callback_context.state[slot.code_key] = code_of(reply)
-        return await run_it(callback_context)
-
-    if (clean := await desk.ask(agent, "check", prompt, take_verdict, temperature=0.0)) is not None:
-        return clean
-    prompt = render_leakage_repair(desk.run.card("leakage_repair", scripts=refs), code)
-    return await desk.ask(slot.agent("refine_leakage_agent"), "check", prompt, take_repair, temperature=0.0)
+    prompt = render_leakage_check(card, code)
+    return await desk.ask(slot.agent("check_leakage_agent"), "check", prompt, take, temperature=0.0)
 
 
-def _parses(code: str) -> bool:
-    try:
-        ast.parse(code)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+async def _repair(desk: Desk, slot: Slot, code: str) -> Attempt:
+    """The attempt that the repaired code makes. Raises: ReplyFormatError if no reply holds a script worth running."""
+    agent = slot.agent("refine_leakage_agent")
+    card = desk.run.card("leakage_repair", scripts=(ScriptRef(name=slot.filename),))
+
+    async def take(callback_context: CallbackContext, reply: str) -> Attempt:
+        repaired = code_of(reply)
+        callback_context.state[slot.code_key] = repaired
+        if made := await evaluate_code(callback_context, desk.run):
+            return made
+        raise ReplyFormatError(why_not_run(agent, repaired) or "")
+
+    return await desk.ask(agent, "check", render_leakage_repair(card, code), take, temperature=0.0)
+
+
+async def _run_as_it_is(desk: Desk, slot: Slot, code: str) -> Attempt:
+    made = await attempt(slot, code, desk.run)
+    result = result_dict(made, desk.run.task.metric)
+    await desk.note(slot.agent_name, **{slot.code_key: code, slot.result_key: result})
+    return made

@@ -5,6 +5,7 @@ not help, the script is written anew. A failed unit costs its candidate, never t
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from google.adk.agents.callback_context import CallbackContext
 
@@ -17,14 +18,15 @@ from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, missing_module, prose_of
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
-ToCode = Callable[[str], str]
+ToCode = Callable[[str], str | None]
 
 
 async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = code_of) -> Attempt | None:
     """The first successful attempt at `slot`, or None when all rewrites and debug rounds are used up.
 
-    `to_code` turns a reply into the whole script and raises ReplyFormatError for a reply that holds none. At most
-    `max_rollback_round` x `max_retry` replies are asked for the script and `max_debug_round` for fixes.
+    `to_code` turns a reply into the whole script, or into None where the agent says that none is needed; it raises
+    ReplyFormatError for any other reply. At most `max_rollback_round` x `max_retry` replies are asked for the script,
+    and `max_debug_round` x `max_retry` each for bug summaries and fixes.
     """
     config = desk.run.config
     await desk.note(slot.agent_name, **{slot.skip_key: False})
@@ -34,6 +36,8 @@ async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = c
             made = await write_script(desk, slot, slot.agent_name, "code", prompt, to_code)
         except ReplyFormatError:
             break
+        if made is None:
+            return None
         while not made.succeeded and fixes_left > 0:
             fixes_left -= 1
             made = await _fix(desk, slot, made) or made
@@ -43,23 +47,28 @@ async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = c
     return None
 
 
-async def write_script(desk: Desk, slot: Slot, agent: str, role: str, prompt: str, to_code: ToCode) -> Attempt:
-    """The attempt that an agent's script makes; with the leakage checker on, what runs is the checked script.
+async def write_script(desk: Desk, slot: Slot, agent: str, role: str, prompt: str, to_code: ToCode) -> Attempt | None:
+    """The attempt that an agent's script makes, or None if it needs none; with the checker on, the checked one runs.
 
     Raises: ReplyFormatError if no reply held a script that qualifies to run.
     """
     check = desk.run.config.leakage_checker and slot.stage.kind != "submission"
 
-    async def take(callback_context: CallbackContext, reply: str) -> Attempt | None:
+    async def take(callback_context: CallbackContext, reply: str) -> Attempt | Literal["unchecked"] | None:
         code = to_code(reply)
+        if code is None:
+            return None
         callback_context.state[slot.code_key] = code
-        made = None if check and why_not_run(agent, code) is None else await evaluate_code(callback_context, desk.run)
-        if made is None and (reason := why_not_run(agent, code)):
+        reason = why_not_run(agent, code)
+        if check and reason is None:
+            return "unchecked"
+        made = await evaluate_code(callback_context, desk.run)
+        if reason is not None:
             raise ReplyFormatError(reason)
         return made
 
     made = await desk.ask(agent, role, prompt, take)
-    return made or await check_then_run(desk, slot)
+    return await check_then_run(desk, slot) if made == "unchecked" else made
 
 
 async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:

@@ -96,3 +96,17 @@ def test_a_folder_with_something_else_in_it_is_left_alone(place: Path) -> None:
     assert done.returncode == 2
     assert "is not empty and holds no run" in done.stderr
     assert [p.name for p in (place / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_ids_keep_their_leading_zeros(tmp_path: Path) -> None:
+    """A whole run of the offline model on a small table of classes, ids such as 007 included."""
+    rows = [f"{i:04d},{i % 7},{'yes' if i % 7 > 3 else 'no'}" for i in range(150)]
+    (tmp_path / "train.csv").write_text("\n".join(["Kunde Nr,größe,kauft", *rows[:120]]) + "\n", encoding="utf-8")
+    test = [row.rpartition(",")[0] for row in rows[120:]]
+    (tmp_path / "test.csv").write_text("\n".join(["Kunde Nr,größe", *test]) + "\n", encoding="utf-8")
+    options = ["--target", "kauft", "--metric", "accuracy", "--id", "Kunde Nr", "--test", "test.csv", "--out", "out"]
+    small = ["--solutions", "1", "--candidates", "1", "--rounds", "0"]
+    done = mle("run", "train.csv", *options, *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out" / "final" / "submission.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Kunde Nr", *(f"{i:04d}" for i in range(120, 150))]

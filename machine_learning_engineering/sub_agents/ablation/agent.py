@@ -12,6 +12,7 @@ from google.adk.agents.callback_context import CallbackContext
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import parse_ablation, prose_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -55,5 +56,9 @@ async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tupl
 
     card = run.card("ablation_summary", solution=t, scripts=(ScriptRef(name=slot.filename),), output=output)
     question = prompt.render_ablation_summary(card, made.script if made else solution.script, output)
-    summary = await desk.ask(f"ablation_summary_agent_{t}", "summary", question, take, temperature=0.0)
+    try:
+        summary = await desk.ask(f"ablation_summary_agent_{t}", "summary", question, take, temperature=0.0)
+    except ReplyFormatError:
+        summary = output  # planners can read the figures themselves
+        await desk.note(f"ablation_summary_agent_{t}", **{f"ablation_summary_{step}_{t}": summary})
     return Ablation(summary, parse_ablation(output))

@@ -6,6 +6,7 @@ from google.adk.agents.callback_context import CallbackContext
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import prose_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -36,7 +37,10 @@ async def merge_solutions(desk: Desk, solutions: list[Attempt]) -> list[Attempt]
         if not desk.run.may_search(f"ensemble {round_}"):
             break
         await desk.note("ensemble_plan_refine_and_implement_loop_agent", ensemble_iter=round_)
-        plan = await plan_ensemble(desk, solutions, results)
+        try:
+            plan = await plan_ensemble(desk, solutions, results)
+        except ReplyFormatError:
+            break
         one = await implement_ensemble(desk, round_, solutions, plan)
         results.append(PlanResult(plan=plan, score=one.value if one else None))
         made += [one] if one else []

@@ -7,7 +7,7 @@ from google.adk.agents.callback_context import CallbackContext
 
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES, result_dict
-from machine_learning_engineering.shared_libraries.debug_util import run_and_debug, write_script
+from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, prose_of
@@ -62,7 +62,11 @@ async def summarize_task(desk: Desk) -> str:
         return summary
 
     question = prompt.render_summarize(run.card("summarize"), run.task.description)
-    return await desk.ask("task_summarization_agent", "summary", question, take, temperature=0.0)
+    try:
+        return await desk.ask("task_summarization_agent", "summary", question, take, temperature=0.0)
+    except ReplyFormatError:
+        await desk.note("task_summarization_agent", task_summary=run.task.description)
+        return run.task.description
 
 
 async def solve(desk: Desk, t: int, summary: str) -> Attempt:
@@ -171,14 +175,11 @@ async def check_data_use(desk: Desk, t: int, best: Attempt) -> Attempt:
     card = run.card("data_use", solution=t, scripts=(ScriptRef(name="train0.py", score=best.value),))
     question = prompt.render_data_use(card, run.task.description, best.script)
 
-    def to_code(reply: str) -> str:
-        return best.script if prompt.all_data_used(reply) else code_of(reply)
+    def to_code(reply: str) -> str | None:
+        return None if prompt.all_data_used(reply) else code_of(reply)
 
-    try:
-        made = await write_script(desk, slot, slot.agent_name, "code", question, to_code)
-    except ReplyFormatError:
-        made = best
-    chosen = made if adopt(run.task.metric, best, made) else best
+    made = await run_and_debug(desk, slot, question, to_code)
+    chosen = made if made is not None and adopt(run.task.metric, best, made) else best
     await desk.note(
         slot.agent_name,
         **{

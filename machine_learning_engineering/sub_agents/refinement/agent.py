@@ -86,7 +86,10 @@ async def try_plans(desk: Desk, t: int, step: int, current: Attempt, target: Tar
         if k > 0:
             if not desk.run.may_search(f"plan {k} {step} {t}"):
                 break
-            plan = await next_plan(desk, t, step, current, target, results)
+            try:
+                plan = await next_plan(desk, t, step, current, target, results)
+            except ReplyFormatError:
+                break
         one = await implement(desk, t, step, k, current, target.block, plan)
         results.append(PlanResult(plan=plan, score=one.value if one else None))
         made += [one] if one else []

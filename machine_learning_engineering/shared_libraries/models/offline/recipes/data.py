@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .task import CATEGORIES, CLASSES, DATES, NUMBERS, TARGET, TEXTS
+from .task import CATEGORIES, CLASSES, DATES, ID, NUMBERS, TARGET, TEXTS
 
 
 def read(path: str) -> pd.DataFrame:
-    """The rows of a CSV file, numbers as floats."""
-    rows = pd.read_csv(path)
+    """The rows of a CSV file, numbers as floats, ids as they are spelt."""
+    rows = pd.read_csv(path, dtype={ID: "str"})
     rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
     return rows
 
 
 def read__mixed(path: str) -> pd.DataFrame:
     """The rows of a CSV file: numbers as floats, dates as timestamps, labels and text as the file spells them."""
-    rows = pd.read_csv(path, dtype=dict.fromkeys([*CATEGORIES, *TEXTS, *DATES], "str"))
+    rows = pd.read_csv(path, dtype=dict.fromkeys([*CATEGORIES, *TEXTS, *DATES, ID], "str"))
     if NUMBERS:
         rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
     for column in DATES:
@@ -30,14 +30,14 @@ def read__mixed(path: str) -> pd.DataFrame:
 
 def read__labelled(path: str) -> pd.DataFrame:
     """The rows of a CSV file, numbers as floats; the labels stay as the file spells them."""
-    rows = pd.read_csv(path, dtype={TARGET: "str"})
+    rows = pd.read_csv(path, dtype={TARGET: "str", ID: "str"})
     rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
     return rows
 
 
 def read__labelled_mixed(path: str) -> pd.DataFrame:
     """The rows of a CSV file: numbers as floats, dates as timestamps, labels and text as the file spells them."""
-    rows = pd.read_csv(path, dtype=dict.fromkeys([*CATEGORIES, *TEXTS, *DATES, TARGET], "str"))
+    rows = pd.read_csv(path, dtype=dict.fromkeys([*CATEGORIES, *TEXTS, *DATES, TARGET, ID], "str"))
     if NUMBERS:
         rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
     for column in DATES:

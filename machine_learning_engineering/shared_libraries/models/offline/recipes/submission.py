@@ -17,7 +17,7 @@ def write_submission(test: pd.DataFrame, prediction: np.ndarray) -> None:
     """Writes the prediction of every test row to ./final/submission.csv."""
     submission = pd.DataFrame({COLUMNS[-1]: decode(prediction)})
     if ID:
-        submission.insert(0, ID, test[ID].astype(str).to_numpy())
+        submission.insert(0, ID, test[ID].to_numpy())
     Path("./final").mkdir(exist_ok=True)
     submission.to_csv("./final/submission.csv", index=False, float_format="%.8g")
 
@@ -35,7 +35,7 @@ def write_submission__binary(test: pd.DataFrame, prediction: np.ndarray) -> None
     """Writes the probability of the last class for every test row to ./final/submission.csv."""
     submission = pd.DataFrame({COLUMNS[-1]: prediction[:, 1]})
     if ID:
-        submission.insert(0, ID, test[ID].astype(str).to_numpy())
+        submission.insert(0, ID, test[ID].to_numpy())
     Path("./final").mkdir(exist_ok=True)
     submission.to_csv("./final/submission.csv", index=False, float_format="%.8g")
 
@@ -44,7 +44,7 @@ def write_submission__classes(test: pd.DataFrame, prediction: np.ndarray) -> Non
     """Writes the probability of every class for every test row to ./final/submission.csv."""
     submission = pd.DataFrame(prediction, columns=COLUMNS[-len(CLASSES) :])
     if ID:
-        submission.insert(0, ID, test[ID].astype(str).to_numpy())
+        submission.insert(0, ID, test[ID].to_numpy())
     Path("./final").mkdir(exist_ok=True)
     submission.to_csv("./final/submission.csv", index=False, float_format="%.8g")
 
