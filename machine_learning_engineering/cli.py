@@ -1,13 +1,18 @@
 """The `mle` command. Only what a command needs is imported, and only when it runs."""
 
 import asyncio
+import os
+import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from machine_learning_engineering import __version__
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="mle",
@@ -16,6 +21,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class Stopped(Exception):
+    """The user asked a run to stop, and it has."""
 
 
 def main() -> None:
@@ -27,7 +36,7 @@ def main() -> None:
     except MleError as exc:
         sys.stderr.write(f"mle: {exc}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Stopped:
         sys.stderr.write("mle: stopped. Everything finished so far is kept; the same command takes the run up again.\n")
         sys.exit(130)
 
@@ -98,8 +107,33 @@ def run(
     }
     config = RunConfig.from_env(**{name: value for name, value in settings.items() if value is not None})
     console = Console()
-    result = asyncio.run(solve(request, config, out, listener=console.show))
+    result = _until_stopped(solve(request, config, out, listener=console.show))
     console.finish(result.folder, result.task, result.winner)
+
+
+def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; Ctrl-C or a termination signal cancels it in order, a second one ends it at once.
+
+    Raises: Stopped once the cancelled work has ended.
+    """
+
+    async def watched() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+
+        def stop() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            task.cancel()
+
+        if os.name == "posix":  # set here, so that it works too where a parent has told us to ignore Ctrl-C
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop)
+        return await task
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        raise Stopped from None
 
 
 @app.command()

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from machine_learning_engineering.shared_libraries.records import LlmCall, ScriptRun
@@ -58,3 +59,26 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path: Path, kills: int) -
     assert states[0] == states[1]
     finals = [(tmp_path / out / "final" / "submission.csv").read_bytes() for out in ("whole", "killed")]
     assert finals[0] == finals[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_in_order_and_goes_on_later(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C says what is kept, leaves no process, and the journal says that the run was stopped."""
+    replies = tiny.replies()
+    slow = tiny.solution(0.0, 2.5).replace("# --- model", "import time; time.sleep(30)\n# --- model")
+    tiny.make_task(tmp_path / "task" / "tiny")
+    (tmp_path / "replies.json").write_text(json.dumps(replies | {"model_eval_agent_2_2": [tiny.fenced(slow)]}))
+    process = start(tmp_path, "run")
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "run" / "final" / "submission.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    output = process.communicate(timeout=20)[0].decode()
+    assert process.returncode == 130, output
+    assert "the same command takes the run up again" in output
+    assert "Traceback" not in output
+    ended = read_journal(tmp_path / "run")[-1]
+    assert (ended.kind, ended.status) == ("run_ended", "stopped")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "init_code_2.py" in (p.info["cmdline"] or [])[1:]]
+    (tmp_path / "replies.json").write_text(json.dumps(replies))
+    finish(start(tmp_path, "run"))
