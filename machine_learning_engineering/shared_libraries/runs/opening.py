@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import time
 from importlib.metadata import version
@@ -73,7 +74,8 @@ def _folder(request: TaskRequest, out: Path | None) -> Path:
 
 def new_run_id(name: str) -> str:
     """A name for a new run folder that sorts by time: `<task>-<date>-<time>-<4 hex digits>`."""
-    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    plain = re.sub(r"[^\w.-]+", "-", name)
+    return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def _check_same(journal: Journal, task: Task, config: RunConfig, folder: Path) -> None:
