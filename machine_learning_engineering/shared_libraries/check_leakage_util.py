@@ -13,7 +13,7 @@ from machine_learning_engineering.shared_libraries.check_leakage_prompt import (
     render_leakage_check,
     render_leakage_repair,
 )
-from machine_learning_engineering.shared_libraries.code_util import evaluate_code, result_dict, why_not_run
+from machine_learning_engineering.shared_libraries.code_util import attempt_keys, evaluate_code, why_not_run
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, parsed
@@ -69,6 +69,5 @@ async def _repair(desk: Desk, slot: Slot, code: str) -> Attempt:
 
 async def _run_as_it_is(desk: Desk, slot: Slot, code: str) -> Attempt:
     made = await attempt(slot, code, desk.run)
-    result = result_dict(made, desk.run.task.metric)
-    await desk.note(slot.agent_name, **{slot.code_key: code, slot.result_key: result})
+    await desk.note(slot.agent_name, **attempt_keys(slot, made, desk.run.task.metric, desk.state))
     return made

@@ -215,8 +215,15 @@ async def evaluate_code(callback_context: "CallbackContext", run: Run | None = N
         state[slot.result_key] = await _evaluate_alone(slot, code, state)
         return None
     made = await attempt(slot, code, run)
-    state[slot.result_key] = result_dict(made, run.task.metric)
+    state.update(attempt_keys(slot, made, run.task.metric, state))
     return made
+
+
+def attempt_keys(slot: Slot, made: Attempt, metric: Metric, state: Any) -> dict[str, Any]:
+    """The state keys of an attempt: code, result, and no reason left over from a version that was not run."""
+    reason = f"{slot.result_key}_reason"
+    left_over = {reason: None} if state.get(reason) else {}
+    return {slot.code_key: made.script, slot.result_key: result_dict(made, metric), **left_over}
 
 
 def result_dict(made: Attempt, metric: Metric) -> dict[str, Any]:

@@ -81,13 +81,21 @@ async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:
         callback_context.state[slot.key("bug_summary")] = text = prose_of(reply)
         return text
 
-    run = desk.run
-    card = run.card("bug_summary", scripts=refs, output=failed.problem, missing_module=module, **numbers)
-    prompt = render_bug_summary(card, failed.problem, slot.filename)
+    run, problem = desk.run, _problem(failed)
+    card = run.card("bug_summary", scripts=refs, output=problem, missing_module=module, **numbers)
+    prompt = render_bug_summary(card, problem, slot.filename)
     try:
         bug = await desk.ask(slot.agent("bug_summary_agent"), "summary", prompt, take, temperature=0.0)
-        card = run.card("debug", scripts=refs, output=failed.problem, missing_module=module, **numbers)
+        card = run.card("debug", scripts=refs, output=problem, missing_module=module, **numbers)
         prompt = render_debug(card, run.task.description, failed.script, bug)
         return await write_script(desk, slot, slot.agent("debug_agent"), "debug", prompt, code_of)
     except ReplyFormatError:
         return None
+
+
+def _problem(failed: Attempt) -> str:
+    """What a debug agent needs to know; nobody scores an ablation script, so no verdict says how it ended."""
+    if failed.score is not None:
+        return failed.problem
+    ended = f"The script ended with outcome {failed.execution.outcome!r}, exit code {failed.execution.returncode}."
+    return f"{failed.problem}\n{ended}".strip()

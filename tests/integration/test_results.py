@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from machine_learning_engineering.shared_libraries.code_util import result_dict
 from tests.fixtures import tiny
 
 SPECIFIED = {"returncode": int, "stdout": str, "stderr": str, "execution_time": float, "score": float}
@@ -29,10 +30,8 @@ async def result_of(solve, code: str, **settings: object) -> dict:
     """The result dict of a first candidate with this code; the second candidate works."""
     replies = tiny.replies(1, 2) | {"model_eval_agent_1_1": [tiny.fenced(code), "..."]}
     result = await solve(replies, **{**SMALL, "max_rollback_round": 1, "exec_timeout": 2, **settings})
-    record = [one for one in result.attempts if one.slot.code_key == "init_code_1_1"]
-    from machine_learning_engineering.shared_libraries.code_util import result_dict
-
-    return result_dict(record[0], result.task.metric)
+    made = next(one for one in result.attempts if one.slot.code_key == "init_code_1_1")
+    return result_dict(made, result.task.metric)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +62,15 @@ async def test_what_is_not_run_is_empty_with_a_reason(solve) -> None:
     state = json.loads((result.folder / "tiny" / "final_state.json").read_text())
     assert state["init_code_exec_result_1_1"] == {}
     assert state["init_code_exec_result_1_1_reason"]
+
+
+async def test_a_reason_does_not_outlive_the_version_that_it_speaks_of(solve) -> None:
+    good = tiny.solution(0.0, 2.4)
+    replies = tiny.replies(1, 2) | {"model_eval_agent_1_1": [tiny.fenced("print(1)"), tiny.fenced(good)]}
+    result = await solve(replies, **SMALL)
+    state = json.loads((result.folder / "tiny" / "final_state.json").read_text())
+    assert state["init_code_exec_result_1_1"]["outcome"] == "ok"
+    assert state["init_code_exec_result_1_1_reason"] is None
 
 
 async def test_the_state_holds_no_path_of_this_machine(solve, tmp_path: Path) -> None:

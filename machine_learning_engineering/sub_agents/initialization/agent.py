@@ -6,7 +6,7 @@ from google.adk.agents import BaseAgent
 from google.adk.agents.callback_context import CallbackContext
 
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
-from machine_learning_engineering.shared_libraries.code_util import STAGES, result_dict
+from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys, result_dict
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
@@ -180,14 +180,8 @@ async def check_data_use(desk: Desk, t: int, best: Attempt) -> Attempt:
 
     made = await run_and_debug(desk, slot, question, to_code)
     chosen = made if made is not None and adopt(run.task.metric, best, made) else best
-    await desk.note(
-        slot.agent_name,
-        **{
-            f"check_data_use_finish_{t}": True,
-            slot.code_key: chosen.script,
-            slot.result_key: result_dict(chosen, run.task.metric),
-        },
-    )
+    keys = attempt_keys(slot, chosen, run.task.metric, desk.state)
+    await desk.note(slot.agent_name, **{f"check_data_use_finish_{t}": True, **keys})
     run.write_script(slot, chosen.script)
     return chosen
 
