@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +10,20 @@ import pandas as pd
 
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.tasks.folder import (
+    Files,
+    description_of,
+    find_files,
+    listed,
+    nearest,
+    settings_of,
+)
 from machine_learning_engineering.shared_libraries.tasks.metrics import default_metric, find_metric, metric_in
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table, typed
 
-MAX_DESCRIPTION_BYTES = 2**20
 SET_ASIDE = 0.2  # of the rows of a lone CSV become its test rows
 FEW_LABELS = 20  # whole numbers with at most so many distinct values are classes
-_DESCRIPTIONS = ("task_description.txt", "task_description.md", "description.md", "README.md")
-_SETTINGS = ("name", "metric", "direction", "target", "id", "group", "time", "description")
-
-
-@dataclass
-class _Files:
-    """The files of a task and what was noted while looking for them."""
-
-    train: Path
-    test: Path | None
-    sample: Path | None = None
-    others: tuple[Path, ...] = ()
-    notes: list[str] = field(default_factory=list)
 
 
 def load_task(request: TaskRequest, work: Path | None = None) -> Task:
@@ -42,9 +34,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     source = request.source
     if not source.exists():
         raise TaskError(f"there is no file or folder {source}. Check the path.")
-    files = _find_files(source, request) if source.is_dir() else _Files(source, request.test)
-    said = _said(source, request)
-    description = said.get("description") or _description(source)
+    files = find_files(source, request) if source.is_dir() else Files(source, request.test)
+    said = settings_of(source, request)
+    description = description_of(source, said.get("description"))
     train = read_table(files.train)
     test = read_table(files.test) if files.test else None
     sample = read_table(files.sample) if files.sample else None
@@ -52,20 +44,24 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     train = _labelled(train, target, files, work, test is None)
     if test is None:
         train, test = _split_off_test(train, target, files, work)
-    _check_features(train, test, target)
+    test = _unlabelled(test, target, files, work)
     id_column = _id_column(train, test, sample, said.get("id"))
+    _check_features(train, test, target, id_column, said)
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
-    values = typed(train)
+    values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
     _check_varies(train[target], target)
     metric = _metric(values[target], said, description, files)
     problem = _problem(values[target], train[target], metric)
-    columns = _submission_columns(train, target, id_column, sample, metric, problem, files)
-    facts = profile(values, len(test), target, id_column, None if problem == "regression" else train[target])
-    name = said.get("name") or (source.stem if source.is_file() else source.name)
+    labels = None if problem == "regression" else train[target]
+    facts = profile(values, len(test), target, id_column, labels)
+    columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
+    if sample is not None:
+        _check_sample(sample, test, id_column, files)
+    name = said.get("name") or re.sub(r"\.(csv|tsv)(\.gz)?$", "", source.resolve().name)
     choices = [metric.name, problem, target, id_column, said.get("group"), said.get("time"), list(columns), description]
     return Task(
-        name="".join(c if c.isalnum() or c in "._-" else "-" for c in name).lstrip("._-") or "task",
+        name=re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "task",
         description=description or f"Predict {target!r} for every row of the test file, judged by {metric.title}.",
         task_type=_task_type(facts, problem),
         problem=problem,
@@ -80,96 +76,33 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
         time=said.get("time"),
         submission_columns=columns,
         profile=facts,
-        digest=_digest([files.train, files.test, files.sample, *files.others], choices),
+        digest=_digest(files, choices),
         notes=tuple(files.notes),
     )
-
-
-def _find_files(folder: Path, request: TaskRequest) -> _Files:
-    tables = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".tsv", ".csv.gz")))
-    by_role = {role: _pick(tables, role) for role in ("train", "test", "sample")}
-    if by_role["train"] is None:
-        names = ", ".join(p.name for p in tables) or "no tables"
-        raise TaskError(f"{folder} has no train.csv (it has {names}). Put the training rows there.")
-    used = {p for p in by_role.values() if p}
-    skip = {*_DESCRIPTIONS, "task.yaml"}
-    others = tuple(p for p in sorted(folder.iterdir()) if p not in used and p.name not in skip and p.is_file())
-    others = tuple(p for p in others if not p.name.startswith(".") and "answer" not in p.name)
-    return _Files(by_role["train"], request.test or by_role["test"], by_role["sample"], others)
-
-
-def _pick(tables: list[Path], role: str) -> Path | None:
-    exact = [p for p in tables if p.name.split(".")[0] in (role, f"{role}_submission")]
-    found = exact or [p for p in tables if p.name.lower().startswith(role)]
-    if len(found) > 1 and not exact:
-        raise TaskError(
-            f"several files could be the {role} file: {', '.join(p.name for p in found)}. Name one {role}.csv."
-        )
-    return found[0] if found else None
-
-
-def _said(source: Path, request: TaskRequest) -> dict[str, Any]:
-    """The settings of task.yaml under those of the request."""
-    path = source / "task.yaml"
-    settings: dict[str, Any] = {}
-    if source.is_dir() and path.exists():
-        import yaml
-
-        try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as exc:
-            raise TaskError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
-        if not isinstance(settings, dict):
-            raise TaskError(f"{path} must hold settings such as `target: price`.")
-        for key in settings:
-            if key not in _SETTINGS:
-                raise TaskError(
-                    f"{path} has an unknown setting {key!r}.{_near(str(key), _SETTINGS)} Known: {', '.join(_SETTINGS)}."
-                )
-    given = {key: value for key in _SETTINGS if (value := getattr(request, key)) is not None}
-    return {**settings, **given}
-
-
-def _description(source: Path) -> str:
-    for name in _DESCRIPTIONS if source.is_dir() else ():
-        path = source / name
-        if not path.exists():
-            continue
-        if path.stat().st_size > MAX_DESCRIPTION_BYTES:
-            raise TaskError(f"{path} has {path.stat().st_size} bytes; a description may have {MAX_DESCRIPTION_BYTES}.")
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except UnicodeDecodeError as exc:
-            raise TaskError(f"{path} is not UTF-8 (byte {exc.start}). Save it as UTF-8 and try again.") from exc
-    return ""
 
 
 def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, said: str | None) -> str:
     if said is not None:
         if said not in train.columns:
-            near = _near(said, train.columns)
-            raise TaskError(f"the training data have no column {said!r}.{near} They have: {_list(train.columns)}.")
+            near = nearest(said, train.columns)
+            raise TaskError(f"the training data have no column {said!r}.{near} They have: {listed(train.columns)}.")
         return said
     if test is None:
-        raise TaskError(f"which column is to be predicted? Say --target with one of: {_list(train.columns)}.")
+        raise TaskError(f"which column is to be predicted? Say --target with one of: {listed(train.columns)}.")
     only = [name for name in train.columns if name not in test.columns]
     if sample is not None:
         only = [name for name in only if name in sample.columns] or only
     if len(only) != 1:
-        why = (
-            "every column of the training data is also in the test data"
-            if not only
-            else f"candidates are {_list(only)}"
-        )
-        raise TaskError(f"which column is to be predicted? {why[0].upper()}{why[1:]}. Say --target.")
+        why = f"Candidates are {listed(only)}" if only else "Every column of the training data is also in the test data"
+        raise TaskError(f"which column is to be predicted? {why}. Say --target.")
     return only[0]
 
 
-def _labelled(train: pd.DataFrame, target: str, files: _Files, work: Path | None, lone: bool) -> pd.DataFrame:
+def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None, lone: bool) -> pd.DataFrame:
     """The training rows that have a target; with a test file, unlabelled ones are left out in a file of their own."""
-    missing = is_missing(train[target])
+    missing = is_missing(train[target].str.strip())
     if missing.all():
-        raise TaskError(f"the target {target!r} is missing in every row of {files.train.name}.")
+        raise TaskError(f"the target {target!r} is missing in every row of {files.train.name}. Choose another.")
     if lone or not missing.any():
         return train
     train = train[~missing]
@@ -179,10 +112,10 @@ def _labelled(train: pd.DataFrame, target: str, files: _Files, work: Path | None
 
 
 def _split_off_test(
-    train: pd.DataFrame, target: str, files: _Files, work: Path | None
+    train: pd.DataFrame, target: str, files: Files, work: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows of a lone CSV: those without a target are the test rows, or else a fifth is set aside."""
-    is_test = is_missing(train[target])
+    is_test = is_missing(train[target].str.strip())
     if is_test.any():
         files.notes.append(f"There is no test file: the {int(is_test.sum())} rows without {target!r} are predicted.")
     else:
@@ -198,53 +131,64 @@ def _split_off_test(
     return kept, test
 
 
-def _check_features(train: pd.DataFrame, test: pd.DataFrame, target: str) -> None:
-    missing = [name for name in train.columns if name != target and name not in test.columns]
-    extra = [name for name in test.columns if name not in train.columns]
-    if extra or len(missing) == len(train.columns) - 1:
-        raise TaskError(
-            "train and test columns differ: "
-            + "; ".join(
-                part
-                for part in (
-                    f"only train has {_list(missing)}" if missing else "",
-                    f"only test has {_list(extra)}" if extra else "",
-                )
-                if part
-            )
-            + ". Give both files the same feature columns."
-        )
+def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
+    """The test rows without the target, in a file of their own if their file has it."""
+    if target not in test.columns:
+        return test
+    test = test.drop(columns=target)
+    files.test = _write(test, work, "test.csv")
+    files.notes.append(f"The test file has the column {target!r}, which is left out.")
+    return test
+
+
+def _check_features(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, id_column: str | None, said: dict[str, Any]
+) -> None:
+    """Raises: TaskError for features that only one file has; ids may be in one of them, groups and times in train."""
+    alone = {target, id_column, said.get("group"), said.get("time")}
+    only_train = [name for name in train.columns if name not in test.columns and name not in alone]
+    if len(only_train) == 1 and _is_id(only_train[0], train):
+        only_train = []
+    only_test = [name for name in test.columns if name not in train.columns and name != id_column]
+    differences = (("train", only_train), ("test", only_test))
+    if told := [f"only {side} has {listed(names)}" for side, names in differences if names]:
+        raise TaskError(f"train and test columns differ: {'; '.join(told)}. Give both the same feature columns.")
+    if not {*train.columns} & {*test.columns} - alone:
+        raise TaskError(f"there is no column to predict {target!r} from. Give both files the same feature columns.")
 
 
 def _id_column(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | None, said: str | None) -> str | None:
     if said is not None and said not in test.columns:
         raise TaskError(
-            f"the test data have no column {said!r}.{_near(said, test.columns)} They have: {_list(test.columns)}."
+            f"the test data have no column {said!r}.{nearest(said, test.columns)} They have: {listed(test.columns)}."
         )
-    found = said
-    if found is None and sample is not None:
-        found = next((name for name in sample.columns if name in test.columns), None)
+    if said is not None and sample is not None and said not in sample.columns:
+        raise TaskError(f"the sample submission has no id column {said!r}; it has {listed(sample.columns)}.")
+    if sample is None and said is None:
+        return next((n for n in test.columns if _is_id(n, test) and (n not in train or _is_id(n, train))), None)
+    given = () if sample is None else sample.columns
+    found = said or next((name for name in given if name in test.columns), None)
     if found is None:
-        names = [
-            name
-            for name in test.columns
-            if name.lower() == "id" or name.lower().endswith(("_id", "id_")) or name.endswith("Id")
-        ]
-        return next(
-            (name for name in names if test[name].is_unique and (name not in train or train[name].is_unique)), None
-        )
+        return None
     if not test[found].is_unique:
         twice = test[found][test[found].duplicated()].iloc[0]
-        raise TaskError(f"the test data have duplicate ids: {found!r} is {twice!r} in more than one row.")
+        raise TaskError(f"the test data have duplicate ids: {found!r} is {twice!r} in more than one row. Repair them.")
     return found
+
+
+def _is_id(name: str, table: pd.DataFrame) -> bool:
+    """Whether a column is named as an id and has no value twice."""
+    named = name.lower() == "id" or name.lower().endswith(("_id", " id")) or name.endswith(("Id", "ID"))
+    return named and table[name].is_unique
 
 
 def _check_column(train: pd.DataFrame, name: str | None, role: str) -> None:
     if name is not None and name not in train.columns:
-        raise TaskError(f"the training data have no {role} column {name!r}.{_near(name, train.columns)}")
+        near = nearest(name, train.columns)
+        raise TaskError(f"the training data have no {role} column {name!r}.{near} They have: {listed(train.columns)}.")
 
 
-def _metric(values: "pd.Series[Any]", said: dict[str, Any], description: str, files: _Files) -> Metric:
+def _metric(values: "pd.Series[Any]", said: dict[str, Any], description: str, files: Files) -> Metric:
     """The metric that was said, or that the description names, or the usual one for such values."""
     if name := said.get("metric"):
         return find_metric(str(name), said.get("direction"))
@@ -257,15 +201,33 @@ def _metric(values: "pd.Series[Any]", said: dict[str, Any], description: str, fi
 
 
 def _problem(values: "pd.Series[Any]", labels: "pd.Series[str]", metric: Metric) -> Problem:
-    """What the metric makes of the target. Raises: TaskError for a metric of numbers on a target of words."""
+    """What the metric makes of the target. Raises: TaskError for a target that the metric cannot judge."""
     if metric.predicts != "value":
-        return "binary" if labels.nunique() == 2 else "multiclass"
+        return _classes(labels, metric)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         raise TaskError(
             f"{metric.title} needs numbers, but the target {values.name!r} holds values such as {labels.iloc[0]!r}. "
             "Choose a metric for classes, such as accuracy, with --metric."
         )
+    _check_varies(values, str(values.name))
+    if values.abs().max() == float("inf"):
+        raise TaskError(f"the target {values.name!r} is infinite in some rows. Remove these rows.")
+    if metric.name == "rmsle" and values.min() < 0:
+        raise TaskError(f"{metric.title} needs a target that is never negative, {values.name!r} is. Choose rmse.")
     return "regression"
+
+
+def _classes(labels: "pd.Series[str]", metric: Metric) -> Problem:
+    """Raises: TaskError for more classes than the metric or anybody can use."""
+    count = labels.nunique()
+    if count > FEW_LABELS and count > len(labels) / 2:
+        raise TaskError(
+            f"{metric.title} is for classes, but the target {labels.name!r} has {count} different values in "
+            f"{len(labels)} rows. Choose a metric for numbers, such as rmse, with --metric."
+        )
+    if metric.name == "f1" and count > 2:
+        raise TaskError(f"f1 is for two classes, the target {labels.name!r} has {count}. Choose f1_macro or f1_micro.")
+    return "binary" if count == 2 else "multiclass"
 
 
 def _looks_like_classes(values: "pd.Series[Any]") -> bool:
@@ -275,44 +237,67 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
     return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
 
 
-def _check_varies(values: "pd.Series[str]", target: str) -> None:
+def _check_varies(values: "pd.Series[Any]", target: str) -> None:
     if values.nunique() < 2:
-        raise TaskError(f"the target {target!r} has the same value in every row, so there is nothing to learn.")
+        raise TaskError(
+            f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."
+        )
 
 
 def _submission_columns(
-    train: pd.DataFrame,
+    classes: tuple[str, ...],
     target: str,
     id_column: str | None,
-    sample: pd.DataFrame | None,
     metric: Metric,
-    problem: Problem,
-    files: _Files,
+    sample: pd.DataFrame | None,
+    files: Files,
 ) -> tuple[str, ...]:
-    if sample is not None:
-        _check_sample(sample, id_column, metric, problem, files)
-        return tuple(sample.columns)
+    """The id column, if any, then those to predict: one, or for probabilities one a class in the order of `classes`.
+
+    Raises: TaskError for a sample submission with other columns.
+    """
     head = (id_column,) if id_column else ()
-    if metric.predicts == "probability" and problem == "multiclass":
-        return (*head, *sorted(set(train[target])))
-    return (*head, target)
-
-
-def _check_sample(sample: pd.DataFrame, id_column: str | None, metric: Metric, problem: Problem, files: _Files) -> None:
-    """Raises: TaskError for a sample submission that does not fit the test file or has several targets."""
-    assert files.sample is not None
-    assert files.test is not None
-    name, test = files.sample.name, read_table(files.test)
-    if len(sample) != len(test):
+    many = metric.predicts == "probability" and len(classes) > 2
+    if sample is None or files.sample is None:
+        return (*head, *(classes if many else (target,)))
+    values = tuple(name for name in sample.columns if name != id_column)
+    if many:
+        return (*head, *_class_columns(values, classes, files.sample.name))
+    if len(values) != 1:
         raise TaskError(
-            f"{name} has {len(sample)} rows, the test data have {len(test)}: one is needed for each test row."
+            f"{files.sample.name} has {len(values)} columns to predict ({listed(values)}), but {metric.title} of "
+            f"{target!r} takes one. Leave one."
         )
-    if id_column in sample.columns and set(sample[id_column]) != set(test[id_column]):
-        wrong = next(iter(set(sample[id_column]) ^ set(test[id_column])))
-        raise TaskError(f"the ids of {name} are not those of the test data: {wrong!r} is in one of them only.")
-    values = [column for column in sample.columns if column != id_column]
-    if len(values) > 1 and not (metric.predicts == "probability" and problem == "multiclass"):
-        raise TaskError(f"{name} has several columns to predict ({_list(values)}); tasks have one target.")
+    return (*head, *values)
+
+
+def _class_columns(columns: tuple[str, ...], classes: tuple[str, ...], file: str) -> list[str]:
+    """The column of each class: named as the class is, or ending with its label after a sign such as `_`."""
+    found = [
+        [name for name in columns if name == label]
+        or [name for name in columns if re.search(rf"\W{end}$|_{end}$", name)]
+        for label, end in ((label, re.escape(label)) for label in classes)
+    ]
+    if len(columns) != len(classes) or sorted(columns) != sorted(name for names in found for name in names):
+        raise TaskError(
+            f"{file} needs one column of probabilities for each class ({listed(classes)}), named after it; "
+            f"it has {listed(columns)}. Rename the columns."
+        )
+    return [names[0] for names in found]
+
+
+def _check_sample(sample: pd.DataFrame, test: pd.DataFrame, id_column: str | None, files: Files) -> None:
+    """Raises: TaskError for a sample submission that does not fit the test file."""
+    assert files.sample is not None
+    name = files.sample.name
+    if len(sample) != len(test):
+        raise TaskError(f"{name} has {len(sample)} rows, the test data have {len(test)}. Give one for each test row.")
+    if id_column is None:
+        return
+    if wrong := sorted(set(sample[id_column]) ^ set(test[id_column])):
+        raise TaskError(
+            f"the ids of {name} are not those of the test data: {listed(wrong, 3)} are in one of them only. Fix it."
+        )
 
 
 def _task_type(facts: DataProfile, problem: Problem) -> str:
@@ -326,24 +311,20 @@ def _write(frame: pd.DataFrame, work: Path | None, name: str) -> Path:
         raise TaskError("these data need a working folder for the files cut from them.")
     work.mkdir(parents=True, exist_ok=True)
     path = work / name
-    text = frame.to_csv(index=False)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    frame.to_csv(path, index=False, lineterminator="\n")
     return path
 
 
-def _digest(paths: Iterable[Path | None], choices: list[Any]) -> str:
+def _digest(files: Files, choices: list[Any]) -> str:
+    """Of the bytes of all files, the names of those that scripts find by name, and the choices; of no folder."""
     total = hashlib.sha256(json.dumps(choices).encode())
-    for path in paths:
-        total.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
+    for path in (files.train, files.test, files.sample):
+        total.update(b"-" if path is None else _file_digest(path))
+    for path in files.others:
+        total.update(path.name.encode() + _file_digest(path))
     return total.hexdigest()
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f" Did you mean {_list(near)}?" if near else ""
-
-
-def _list(names: Iterable[str], most: int = 12) -> str:
-    listed = [repr(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -7,6 +7,7 @@ holds the probability of the last of the sorted classes.
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -44,8 +45,22 @@ def _rmsle(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
     return _sklearn("root_mean_squared_log_error")(truth, predictions, classes)
 
 
+def _correlation(name: str) -> Compute:
+    """The statistic of this correlation function of scipy.stats; it has none for constant predictions."""
+
+    def compute(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
+        from scipy import stats
+
+        return float(getattr(stats, name)(truth, predictions).statistic)
+
+    return compute
+
+
 def _binary_f1(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
-    return _sklearn("f1_score", pos_label=classes[-1], zero_division=0.0)(truth, predictions, classes)
+    import numpy as np
+
+    wanted, given = (np.asarray(side) == classes[-1] for side in (truth, predictions))
+    return _sklearn("f1_score", zero_division=0.0)(wanted, given, classes)
 
 
 def _kappa(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
@@ -58,6 +73,10 @@ def _kappa(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
 def _auc(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
     import numpy as np
 
+    if absent := [label for label in classes if label not in set(truth)]:
+        raise SubmissionError(
+            f"the area under the ROC curve needs rows of every class; there are none of {absent[0]!r}."
+        )
     if np.ndim(predictions) == 1:
         return _sklearn("roc_auc_score")(np.asarray(truth) == classes[-1], predictions, classes)
     return _sklearn("roc_auc_score", multi_class="ovr", labels=list(classes))(
@@ -70,8 +89,7 @@ def _log_loss(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
 
     if np.ndim(predictions) == 1:
         predictions = np.column_stack([1 - np.asarray(predictions), predictions])
-    clipped = np.clip(_rows_sum_to_one(predictions), 1e-15, 1 - 1e-15)
-    return _sklearn("log_loss", labels=list(classes))(truth, _rows_sum_to_one(clipped), classes)
+    return _sklearn("log_loss", labels=list(classes))(truth, _rows_sum_to_one(predictions), classes)
 
 
 def _brier(truth: Any, predictions: Any, classes: Sequence[str]) -> float:
@@ -90,22 +108,28 @@ def _rows_sum_to_one(predictions: Any) -> Any:
 
 
 _ROWS: dict[str, _Row] = {
-    "rmse": _Row("root mean squared error", False, "value", _sklearn("root_mean_squared_error")),
+    "rmse": _Row(
+        "root mean squared error", False, "value", _sklearn("root_mean_squared_error"), ("root mean square error",)
+    ),
     "mse": _Row("mean squared error", False, "value", _sklearn("mean_squared_error")),
     "rmsle": _Row("root mean squared logarithmic error", False, "value", _rmsle),
     "mae": _Row("mean absolute error", False, "value", _sklearn("mean_absolute_error")),
     "mape": _Row("mean absolute percentage error", False, "value", _sklearn("mean_absolute_percentage_error")),
     "medae": _Row("median absolute error", False, "value", _sklearn("median_absolute_error")),
-    "r2": _Row("coefficient of determination (R2)", True, "value", _sklearn("r2_score"), ("rsquared",)),
+    "r2": _Row("coefficient of determination (R2)", True, "value", _sklearn("r2_score"), ("r squared",)),
+    "pearson": _Row("Pearson correlation", True, "value", _correlation("pearsonr"), ("pearson r",)),
+    "spearman": _Row("Spearman rank correlation", True, "value", _correlation("spearmanr"), ("spearman rho",)),
     "accuracy": _Row("accuracy", True, "label", _sklearn("accuracy_score"), ("acc",)),
     "balanced_accuracy": _Row("balanced accuracy", True, "label", _sklearn("balanced_accuracy_score")),
-    "f1": _Row("F1 score of the last class", True, "label", _binary_f1, ("f1_binary",)),
-    "f1_macro": _Row("macro F1 score", True, "label", _sklearn("f1_score", average="macro"), ("macrof1",)),
-    "f1_micro": _Row("micro F1 score", True, "label", _sklearn("f1_score", average="micro"), ("microf1",)),
+    "f1": _Row("F1 score of the last class", True, "label", _binary_f1, ("binary f1", "f1 binary")),
+    "f1_macro": _Row("macro F1 score", True, "label", _sklearn("f1_score", average="macro"), ("macro f1",)),
+    "f1_micro": _Row("micro F1 score", True, "label", _sklearn("f1_score", average="micro"), ("micro f1",)),
     "mcc": _Row("Matthews correlation coefficient", True, "label", _sklearn("matthews_corrcoef")),
-    "qwk": _Row("quadratic weighted kappa", True, "label", _kappa, ("cohenkappa", "kappa")),
-    "auc": _Row("area under the ROC curve", True, "probability", _auc, ("rocauc", "auroc")),
-    "log_loss": _Row("logarithmic loss", False, "probability", _log_loss, ("crossentropy", "logarithmicloss")),
+    "qwk": _Row("quadratic weighted kappa", True, "label", _kappa, ("quadratic kappa", "cohen kappa", "kappa")),
+    "auc": _Row("area under the ROC curve", True, "probability", _auc, ("roc auc", "auroc")),
+    "log_loss": _Row(
+        "logarithmic loss", False, "probability", _log_loss, ("logloss", "cross entropy", "logarithmic loss")
+    ),
     "brier": _Row("Brier score", False, "probability", _brier),
 }
 METRICS: dict[str, Metric] = {
@@ -129,15 +153,24 @@ def find_metric(name: str, direction: Literal["maximize", "minimize"] | None = N
 
 
 def metric_in(text: str) -> Metric | None:
-    """The first metric that a description names, or None."""
-    words = re.sub(r"[^a-z0-9]+", " ", text.lower())
-    places = {}
-    for key, row in _ROWS.items():
-        for alias in (key, re.sub(r" \(.*\)", "", row.title)):
-            at = re.search(rf"\b{re.sub(r'[^a-z0-9]+', ' ', alias.lower())}\b", words)
-            if at and key not in places:
-                places[key] = at.start()
-    return METRICS[min(places, key=lambda key: places[key])] if places else None
+    """The first metric that a description names, the longest of names that overlap, or None.
+
+    Names that are also everyday words or abbreviations count only near a word such as "metric" or "evaluated".
+    """
+    words = _words(text)
+    found = [
+        (match.start(), -len(name), key)
+        for key, row in _ROWS.items()
+        for name in {_words(alias) for alias in (key, row.title.split(" (")[0], *row.aliases)}
+        for match in re.finditer(rf"\b{name}\b", words)
+        if name not in _EVERYDAY or _CUE.search(words, max(0, match.start() - _NEAR), match.end() + _NEAR)
+    ]
+    return METRICS[min(found)[2]] if found else None
+
+
+_EVERYDAY = frozenset(("accuracy", "acc", "f1", "kappa", "mae", "mape", "mcc", "mse", "pearson", "r2", "spearman"))
+_CUE = re.compile(r"\b(metric|evaluat|scor|judg|measured by|assess|maximi[sz]|minimi[sz]|optimi[sz])")
+_NEAR = 80  # characters
 
 
 def default_metric(problem: Problem) -> Metric:
@@ -146,14 +179,24 @@ def default_metric(problem: Problem) -> Metric:
 
 
 def compute(metric: Metric, truth: Any, predictions: Any, classes: Sequence[str] = ()) -> float:
-    """The finite value of the metric. Raises: SubmissionError with the reason where there is none."""
+    """The finite value of the metric. Raises: SubmissionError with the reason where there is none.
+
+    `classes` are all labels, sorted. Warnings of the libraries are not shown: what they warn of is either harmless or
+    ends in a value that is not finite.
+    """
     try:
-        value = _ROWS[metric.name].compute(truth, predictions, classes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = _ROWS[metric.name].compute(truth, predictions, classes)
     except ValueError as exc:
         raise SubmissionError(f"{metric.title} cannot be computed: {exc}") from exc
     if not math.isfinite(value):
         raise SubmissionError(f"{metric.title} of these predictions is not a finite number.")
     return value
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def _plain(name: str) -> str:

@@ -1,5 +1,6 @@
 """What the data look like: the typed profile that prompts, chat and report show."""
 
+import math
 from typing import Any, Literal, get_args
 
 import pandas as pd
@@ -7,6 +8,11 @@ import pandas as pd
 from machine_learning_engineering.shared_libraries.records import ColumnProfile, DataProfile
 
 SAMPLE_ROWS = 50_000
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_DATE = (
+    r"^\d{4}[-/.]\d{1,2}[-/.]\d|^\d{4}-\d{2}$|^\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    rf"|^\d{{1,2}}[- ]{_MONTH}[- ,]+\d{{2,4}}|^{_MONTH} \d{{1,2}},? \d{{4}}"
+)
 Kind = Literal["numeric", "integer", "boolean", "categorical", "text", "datetime", "constant", "identifier"]
 assert get_args(ColumnProfile.model_fields["kind"].annotation) == get_args(Kind)
 
@@ -28,7 +34,7 @@ def profile(
         target=_column(train[target]),
         classes=tuple(str(label) for label in counts.index),
         class_counts=tuple(int(count) for count in counts),
-        duplicate_rows=int(sample.duplicated().sum()),
+        duplicate_rows=int(sample.drop(columns=[id], errors="ignore").duplicated().sum()),
     )
 
 
@@ -36,13 +42,8 @@ def _column(values: pd.Series) -> ColumnProfile:
     known = values.dropna()
     kind = _kind(known)
     facts: dict[str, Any] = {}
-    if kind in ("numeric", "integer", "boolean") and len(known) and pd.api.types.is_numeric_dtype(known):
-        numbers = known.astype(float)
-        facts = {
-            "minimum": numbers.min(), "maximum": numbers.max(), "mean": numbers.mean(),
-            "std": numbers.std(ddof=0), "skew": numbers.skew() if len(numbers) > 2 else 0.0,
-        }  # fmt: skip
-        facts = {key: float(f"{value:.6g}") for key, value in facts.items() if pd.notna(value)}
+    if kind in ("numeric", "integer", "boolean"):
+        facts |= _figures(known.astype(float))
     if kind == "text":
         facts["mean_words"] = round(_mean_words(known.astype(str)), 2)
     return ColumnProfile(
@@ -53,6 +54,19 @@ def _column(values: pd.Series) -> ColumnProfile:
         examples=tuple(str(value)[:40] for value in known.drop_duplicates().head(3)),
         **facts,
     )
+
+
+def _figures(numbers: pd.Series) -> dict[str, float]:
+    """Location and spread, six digits each, of the numbers that are finite."""
+    import numpy as np
+
+    finite = numbers[np.isfinite(numbers)]
+    with np.errstate(all="ignore"):
+        figures = {
+            "minimum": finite.min(), "maximum": finite.max(), "mean": finite.mean(),
+            "std": finite.std(ddof=0), "skew": finite.skew() if len(finite) > 2 else 0.0,
+        }  # fmt: skip
+    return {key: float(f"{value:.6g}") for key, value in figures.items() if math.isfinite(value)}
 
 
 def _kind(known: pd.Series) -> Kind:
@@ -78,7 +92,6 @@ def _mean_words(texts: "pd.Series[str]") -> float:
 
 
 def _are_dates(texts: pd.Series) -> bool:
-    looks = texts.str.match(r"^\d{4}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}")
-    if not looks.all():
+    if not texts.str.match(_DATE, case=False).all():
         return False
-    return bool(pd.to_datetime(texts, errors="coerce", format="mixed").notna().mean() > 0.95)
+    return bool(pd.to_datetime(texts, errors="coerce", format="mixed", utc=True).notna().mean() > 0.95)

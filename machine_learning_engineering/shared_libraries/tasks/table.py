@@ -1,5 +1,6 @@
 """Tables as they stand in people's files: every cell as its text, so that rows can be written back unchanged."""
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,10 @@ _MISSING = frozenset((
 def read_table(path: Path) -> "pd.DataFrame":
     """The table of a CSV or TSV file (also .gz), every cell as its text, missing cells as ''.
 
-    Raises: TaskError for a file that is missing, empty, without rows, not UTF-8, or with a column name twice.
+    A column without a name gets the one that pandas gives it, `Unnamed: <position>`.
+
+    Raises: TaskError for a file that is missing, empty, without rows, not UTF-8, not separated by commas (tabs in a TSV
+    file), or with a column name twice.
     """
     import pandas as pd
 
@@ -29,11 +33,16 @@ def read_table(path: Path) -> "pd.DataFrame":
         _check_header(path, separator)
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise TaskError(f"{path} is not UTF-8 (byte {exc.start}). Save it as UTF-8 and try again.") from exc
+        found = f"0x{exc.object[exc.start]:02x}"
+        raise TaskError(f"{path} is not UTF-8 (it holds the byte {found}). Save it as UTF-8 and try again.") from exc
     except pd.errors.EmptyDataError as exc:
         raise TaskError(f"{path} is empty. It needs a header line and rows.") from exc
     except pd.errors.ParserError as exc:
-        raise TaskError(f"{path} is not a table: {exc}") from exc
+        raise TaskError(f"{path} is not a table: {' '.join(str(exc).split())}. Repair that line.") from exc
+    except (OSError, EOFError, zlib.error) as exc:
+        raise TaskError(f"{path} cannot be read: {exc}. Check the file and its permissions.") from exc
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise TaskError(f"the rows of {path} have more cells than its header has names. Name every column.")
     if not len(frame):
         raise TaskError(f"{path} has a header but no rows.")
     return frame
@@ -48,23 +57,22 @@ def typed(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 def is_missing(cells: "pd.Series[str]") -> "pd.Series[bool]":
     """Which cells pandas.read_csv takes for missing."""
-    return cells.str.strip().isin(_MISSING)
+    return cells.isin(_MISSING)
 
 
 def _typed(cells: "pd.Series[str]") -> "pd.Series[Any]":
     import pandas as pd
 
-    known = cells[~is_missing(cells)].str.strip()
-    numbers = pd.to_numeric(known, errors="coerce")
-    if numbers.notna().all():
-        return numbers.reindex(cells.index)
-    if len(known) == len(cells) and known.isin(["True", "False", "TRUE", "FALSE", "true", "false"]).all():
-        return known.str.lower() == "true"
-    return known.astype(object).reindex(cells.index)
+    numbers = pd.to_numeric(cells, errors="coerce")
+    if is_missing(cells[numbers.isna()]).all():
+        return numbers
+    if cells.isin(["True", "False", "TRUE", "FALSE", "true", "false"]).all():
+        return cells.str.lower() == "true"
+    return cells.astype(object).mask(is_missing(cells))
 
 
 def _check_header(path: Path, separator: str) -> None:
-    """Raises: TaskError for a column name that occurs twice, which pandas would rename without a word."""
+    """Raises: TaskError for another separator, and for a name that occurs twice, which pandas would silently change."""
     import pandas as pd
 
     first = pd.read_csv(
@@ -73,3 +81,5 @@ def _check_header(path: Path, separator: str) -> None:
     names = list(first.iloc[0])
     if twice := [name for n, name in enumerate(names) if name in names[:n]]:
         raise TaskError(f"{path} has the column {twice[0]!r} more than once. Give every column a name of its own.")
+    if len(names) == 1 and (other := [sign for sign in ";|\t," if sign in names[0]]):
+        raise TaskError(f"the columns of {path} seem to be separated by {other[0]!r}. Save it with {separator!r}.")

@@ -1,5 +1,8 @@
 """From people's files to a task: what is found out, and what is told where that cannot be."""
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -112,6 +115,9 @@ def test_cells_that_look_like_instructions_stay_data(tmp_path: Path) -> None:
     assert all(len(example) <= 40 for example in column.examples)
 
 
+ZEROS = "id,size,kind,price\n1,2,a,0\n2,3,b,0.5\n3,3,b,0\n"
+THREE = "id,size,kind,price\n" + "".join(f"{i},2,a,{'012'[i % 3]}\n" for i in range(30))
+SAMPLE = "id,price\n" + "".join(f"{i:03d},0\n" for i in range(40, 50))
 ONE_ROW = "id,size,kind,price\n1,2,a,3\n"
 MISTAKES = [
     ({"train_csv": ""}, {}, "is empty"),
@@ -125,7 +131,31 @@ MISTAKES = [
     ({}, {"target": "prise"}, "Did you mean 'price'"),
     ({}, {"metric": "rmsee"}, "Did you mean rmse"),
     ({}, {"metric": "rmse", "direction": "maximize"}, "is to be minimized"),
-    ({}, {"target": "kind", "metric": "rmse"}, "needs numbers, but the target 'kind' holds values such as 'a'"),
+    (
+        {"train_csv": TRAIN.replace(".5,a", ",a")[:-3] + "x\n"},
+        {"metric": "rmse"},
+        "needs numbers, but the target 'price'",
+    ),
+    ({"train_csv": "y,x,kind\n1,2,a\n3,4,b\n", "test_csv": "x\n1\n"}, {"target": "y"}, "only train has 'kind'"),
+    ({"train_csv": "x,y\n1,2\n2,3\n", "test_csv": "x,z\n1,2\n"}, {}, "only test has 'z'"),
+    ({"train_csv": "id,y\n1,2\n2,3\n", "test_csv": "id\n3\n"}, {}, "no column to predict 'y' from"),
+    ({"train_csv": "id;size;price\n1;2;3\n"}, {}, "seem to be separated by ';'"),
+    ({"train_csv": "x,y\n1,2,3\n2,3,4\n"}, {}, "more cells than its header"),
+    ({"train_csv": 'x,y\n1,"2\n'}, {}, "is not a table"),
+    ({"train_csv": ZEROS.replace("0.5", "inf")}, {"metric": "rmse"}, "is infinite in some rows"),
+    ({"train_csv": ZEROS.replace("0.5", "-1.5")}, {"metric": "rmsle"}, "never negative"),
+    ({"train_csv": ZEROS.replace("0.5", "0.0")}, {"metric": "rmse"}, "same value in every row"),
+    ({}, {"metric": "accuracy"}, "is for classes, but the target 'price' has 40 different values"),
+    ({"train_csv": THREE}, {"metric": "f1"}, "Choose f1_macro"),
+    ({"train.csv.gz": b"not gzip"}, {}, "several files could be the train file"),
+    ({"task_yaml": "target: [price]\n"}, {}, "target in"),
+    ({"task_yaml": "metric: rmse\ndirection: down\n"}, {}, "must be maximize or minimize"),
+    ({"task_yaml": "- a\n"}, {}, "must hold settings"),
+    ({}, {"description": "x" * (10 * 2**20)}, "a description may have"),
+    ({"sample_submission_csv": SAMPLE + "050,0\n"}, {}, "has 11 rows, the test data have 10"),
+    ({"sample_submission_csv": SAMPLE}, {"id": "size"}, "no id column 'size'"),
+    ({"sample_submission_csv": SAMPLE.replace(",", ",0,").replace("id,0", "id,rent")}, {}, "2 columns to predict"),
+    ({"train_csv": THREE, "sample_submission_csv": SAMPLE}, {"metric": "auc"}, "one column of probabilities for each"),
     ({}, {"id": "ids"}, "Did you mean 'id'"),
     ({}, {"group": "kinds"}, "no group column 'kinds'"),
     ({"test_csv": TRAIN}, {}, "which column is to be predicted"),
@@ -156,3 +186,94 @@ def test_a_missing_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MleError, match=r"has no train\.csv"):
         load(tmp_path / "empty")
+
+
+def test_a_damaged_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data.csv.gz").write_bytes(b"not gzip")
+    with pytest.raises(MleError, match="cannot be read"):
+        load(tmp_path / "data.csv.gz", target="y")
+
+
+def test_tables_may_be_tabbed_zipped_marked_and_quoted(tmp_path: Path) -> None:
+    """A gzipped TSV with a byte-order mark and a line break in a cell loads as its rows."""
+    rows = "".join(f'{i}\t"two\nlines"\t{i}\n' for i in range(30))
+    (tmp_path / "data.tsv.gz").write_bytes(gzip.compress(("\ufeffx\tnote\ty\n" + rows).encode()))
+    task = load(tmp_path / "data.tsv.gz", target="y", metric="rmse")
+    assert task.name == "data"
+    assert task.profile.train_rows + task.profile.test_rows == 30
+    assert [column.name for column in task.profile.columns] == ["x", "note"]
+
+
+def test_probability_columns_of_a_sample_follow_the_order_of_the_classes(tmp_path: Path) -> None:
+    """Columns that end with the labels are taken for them, in whatever order the sample lists them."""
+    sample = "id,Status_2,Status_0,Status_1\n" + "".join(f"{i:03d},0,0,1\n" for i in range(40, 50))
+    task = load(folder(tmp_path, train_csv=THREE, sample_submission_csv=sample), metric="log_loss")
+    assert task.profile.classes == ("0", "1", "2")
+    assert task.submission_columns == ("id", "Status_0", "Status_1", "Status_2")
+
+
+def test_a_sample_without_ids_has_none(tmp_path: Path) -> None:
+    task = load(folder(tmp_path, sample_submission_csv="price\n" + "0\n" * 10))
+    assert (task.id, task.submission_columns) == (None, ("price",))
+
+
+def test_the_target_in_the_test_file_is_left_out(tmp_path: Path) -> None:
+    test = "id,size,kind,price\n" + "".join(f"{i:03d},1,a,7\n" for i in range(40, 50))
+    task = load(folder(tmp_path, test_csv=test), target="price")
+    assert pd.read_csv(task.test).columns.to_list() == ["id", "size", "kind"]
+    assert any("is left out" in note for note in task.notes)
+
+
+@pytest.mark.parametrize(("ids", "found"), [("id", "id"), ("PassengerId", "PassengerId"), ("paid", None)])
+def test_an_id_is_known_by_its_name(tmp_path: Path, ids: str, found: str | None) -> None:
+    place = folder(tmp_path, train_csv=TRAIN.replace("id,", f"{ids},"), test_csv=TEST.replace("id,", f"{ids},"))
+    assert load(place).id == found
+
+
+def test_ids_may_be_in_one_file_only(tmp_path: Path) -> None:
+    """An id that only train has is no feature, one that only test has names the rows of the submission."""
+    train, test = "id,x,y\n1,2,3\n2,3,4\n", "x\n3\n4\n"
+    (tmp_path / "a").mkdir()
+    task = load(folder(tmp_path / "a", train_csv=train, test_csv=test), target="y", metric="rmse")
+    assert (task.id, [column.name for column in task.profile.columns]) == (None, ["x"])
+    task = load(folder(tmp_path, train_csv="x,y\n2,3\n3,4\n", test_csv="id,x\n1,3\n2,4\n"), metric="rmse")
+    assert task.submission_columns == ("id", "y")
+
+
+@pytest.mark.parametrize("values", [("True", "False"), ("Yes", "No"), ("1.0", "0.0"), ("01", "02")])
+def test_classes_are_spelt_as_in_the_file(tmp_path: Path, values: tuple[str, str]) -> None:
+    rows = "".join(f"{i},{values[i % 2]}\n" for i in range(30))
+    task = load(folder(tmp_path, train_csv=f"x,y\n{rows}", test_csv="x\n1\n"), metric="accuracy")
+    assert task.problem == "binary"
+    assert task.profile.classes == tuple(sorted(values))
+
+
+@pytest.mark.parametrize("name", ["données", "...", "a b/c", "名前"])
+def test_any_name_becomes_one_that_folders_may_have(tmp_path: Path, name: str) -> None:
+    assert load(folder(tmp_path), name=name).name
+
+
+def test_rows_of_the_test_file_may_have_unknown_groups(tmp_path: Path) -> None:
+    task = load(folder(tmp_path, test_csv=TEST.replace(",a", ",new")), group="kind")
+    assert task.group == "kind"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "told"),
+    [
+        ({}, ["--target", "prise"], "Did you mean 'price'"),
+        ({"train_csv": b"\xff\xfe,y\n1,2\n"}, [], "not UTF-8"),
+        ({"task_yaml": "metric: [1]\n"}, [], "must be text"),
+        ({"task_description_md": "x" * (10 * 2**20)}, [], "a description may have"),
+    ],
+)
+def test_the_command_line_tells_a_mistake_in_one_line(
+    tmp_path: Path, files: dict, options: list[str], told: str
+) -> None:
+    place = folder(tmp_path, **files)
+    command = [sys.executable, "-m", "machine_learning_engineering.cli", "run", str(place), "--out", "out", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mle: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1

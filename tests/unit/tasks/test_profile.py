@@ -17,6 +17,10 @@ COLUMNS = {
     "text": [f"the quick brown fox number {i} jumps over it" for i in range(N)],
     "datetime": [f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(N)],
     "slashes": [f"{1 + i % 12}/{1 + i % 28}/2023" for i in range(N)],
+    "named": [f"{1 + i % 28} January 20{10 + i % 9}" for i in range(N)],
+    "zoned": [f"2024-01-{1 + i % 28:02d}T10:00:00+0{i % 3}:00" for i in range(N)],
+    "mixed": [["", "NA", "red", "N/A", "blue", "null"][i % 6] for i in range(N)],
+    "huge": [str(10**25 + i % 9 * 10**20) for i in range(N)],
     "constant": ["x"] * N,
     "empty": [""] * N,
     "identifier": [f"user-{i}" for i in range(N)],
@@ -26,6 +30,10 @@ KINDS = {
     "flags": "boolean",
     "thousands": "categorical",
     "slashes": "datetime",
+    "named": "datetime",
+    "zoned": "datetime",
+    "mixed": "categorical",
+    "huge": "integer",
     "empty": "constant",
     "gaps": "integer",
 }
@@ -42,6 +50,19 @@ def test_missing_cells_and_figures_are_counted() -> None:
     frame = typed(pd.DataFrame({"x": ["1", "", "3", "NA"], "y": ["1", "2", "3", "4"]}, dtype=str))
     column = profile(frame, 1, "y", None, None).columns[0]
     assert (column.missing, column.unique, column.minimum, column.maximum, column.mean) == (0.5, 2, 1.0, 3.0, 2.0)
+
+
+def test_figures_are_those_of_finite_numbers() -> None:
+    frame = typed(pd.DataFrame({"x": ["1", "inf", "3", "-inf"], "y": ["1", "2", "3", "4"]}, dtype=str))
+    column = profile(frame, 1, "y", None, None).columns[0]
+    assert (column.minimum, column.maximum, column.mean) == (1.0, 3.0, 2.0)
+
+
+def test_cells_are_shown_cut_and_few() -> None:
+    frame = pd.DataFrame({"x": [f"{i} " + "word " * 500 for i in range(N)], "y": range(N)})
+    column = profile(frame, 1, "y", None, None).columns[0]
+    assert len(column.examples) == 3
+    assert all(len(example) <= 40 for example in column.examples)
 
 
 def test_classes_come_from_the_labels_as_they_are_spelt() -> None:
