@@ -19,7 +19,7 @@ from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 from pydantic import PrivateAttr
 
-from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
+from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, ReplyFormatError
 from machine_learning_engineering.shared_libraries.models.recorded import Recorded
 from machine_learning_engineering.shared_libraries.models.registry import make_model, model_for
 from machine_learning_engineering.shared_libraries.replies import text_of
@@ -106,7 +106,10 @@ class Desk:
         return taken[0]
 
     async def branches(self, *work: Coroutine[Any, Any, T]) -> list[T | MleError]:
-        """The results of all branches, run side by side; a branch that fails costs only itself."""
+        """The results of all branches, run side by side; a branch whose scripts or replies fail costs only itself.
+
+        Raises: any other failure, such as a model that cannot be reached: taking the run up later loses no branch.
+        """
         tasks = [asyncio.ensure_future(one) for one in work]
         try:
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +117,7 @@ class Desk:
             for task in tasks:
                 task.cancel()
         for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, MleError):
+            if isinstance(result, BaseException) and not isinstance(result, BranchFailed | ReplyFormatError):
                 raise result
         return results  # type: ignore[return-value]
 

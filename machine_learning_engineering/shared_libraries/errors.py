@@ -7,6 +7,7 @@ MleError                      shown to people as one sentence, exit code 2, no t
 │   └── RateLimited           the provider asks to wait
 ├── ReplyFormatError          a reply arrived but does not hold what its prompt asked for
 ├── ScoreNotFound             a script printed no figure after the marker
+├── BranchFailed              no script of one branch worked; the run goes on without it
 ├── SubmissionError           a submission file breaks the format that the task asks for
 ├── SandboxError              our machinery for running scripts failed (never a script's own error)
 │   ├── SandboxUnavailable    this machine lacks what the requested sandbox needs
@@ -44,6 +45,10 @@ class ReplyFormatError(MleError):
 
 class ScoreNotFound(MleError):
     """A script's output has no line with a finite figure after the specified marker."""
+
+
+class BranchFailed(MleError):
+    """No script of one branch of a run worked; the run goes on without it."""
 
 
 class SubmissionError(MleError):

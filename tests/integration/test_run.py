@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from machine_learning_engineering.shared_libraries.errors import JournalError, MleError
+from machine_learning_engineering.shared_libraries.errors import JournalError, MleError, ModelError
 from machine_learning_engineering.shared_libraries.records import Decision, LlmCall, Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
@@ -185,3 +185,13 @@ async def test_a_wall_clock_budget_ends_the_search_in_time(solve) -> None:
     assert result.submission.exists()
     left_out = [e for e in read_journal(result.folder) if isinstance(e, Decision) and e.chosen is False]
     assert any(e.what.startswith("budget:") for e in left_out)
+
+
+async def test_a_model_that_cannot_be_reached_ends_the_run_and_loses_no_branch(solve) -> None:
+    """The run says so, and taking it up when the model is back gives what an unbroken run gives."""
+    broken = tiny.replies() | {"merger_agent_2_1": [{"error": "the line is down"}]}
+    with pytest.raises(ModelError, match="the line is down"):
+        await solve(broken)
+    result = await solve()
+    assert result.winner.slot.code_key == "ensemble_code_1"
+    assert state_of(result.folder)["merger_code_2_1"]

@@ -41,11 +41,15 @@ class Console:
     def finish(self, folder: Path, task: Task, winner: Attempt) -> None:
         """The headline of a finished run and its files."""
         score, metric = winner.score, task.metric
-        assert score is not None  # only scored attempts are published
-        self._out.print(
-            f"\n[bold]{metric.title} {score.value:.6g}[/bold] on {score.rows} held-out rows that no script saw "
-            f"({score.source}; the winning script itself reported {score.reported})"
-        )
+        if score is None or score.value is None:  # an agent had to repair the winner for the full data
+            self._out.print(
+                "\n[bold]done[/bold]: the winner was repaired for the full data and has no score of its own"
+            )
+        else:
+            self._out.print(
+                f"\n[bold]{metric.title} {score.value:.6g}[/bold] on {score.rows} held-out rows that no script saw "
+                f"({score.source}; the winning script itself reported {score.reported})"
+            )
         for note in task.notes:
             self._out.print(f"note: {note}", markup=False)
         self._out.print(f"submission  {folder / 'final' / 'submission.csv'}", markup=False)

@@ -62,7 +62,7 @@ def status(run: str = "") -> dict[str, Any]:
         "run": folder.name,
         "state": _state(folder, entries),
         "scripts scored": len(scored),
-        "best score so far": "none yet" if best is None else f"{best.value:.6g} by {best.slot}",
+        "best score so far": "none yet" if best is None or best.value is None else f"{best.value:.6g} by {best.slot}",
     }
 
 

@@ -41,9 +41,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     test = read_table(files.test) if files.test else None
     sample = read_table(files.sample) if files.sample else None
     target = _target(train, test, sample, said.get("target"))
-    train = _labelled(train, target, files, work, test is None)
     if test is None:
         train, test = _split_off_test(train, target, files, work)
+    train = _labelled(train, target, files, work)
     test = _unlabelled(test, target, files, work)
     id_column = _id_column(train, test, sample, said.get("id"))
     _check_features(train, test, target, id_column, said)
@@ -58,10 +58,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
     if sample is not None:
         _check_sample(sample, test, id_column, files)
-    name = said.get("name") or re.sub(r"\.(csv|tsv)(\.gz)?$", "", source.resolve().name)
     choices = [metric.name, problem, target, id_column, said.get("group"), said.get("time"), list(columns), description]
     return Task(
-        name=re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "task",
+        name=_name(said.get("name") or source.resolve().name),
         description=description or f"Predict {target!r} for every row of the test file, judged by {metric.title}.",
         task_type=_task_type(facts, problem),
         problem=problem,
@@ -81,6 +80,12 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     )
 
 
+def _name(source: str) -> str:
+    """A name that folders may have, without the endings of a table."""
+    plain = re.sub(r"\.(csv|tsv)(\.gz)?$", "", source)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-") or "task"
+
+
 def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame | None, said: str | None) -> str:
     if said is not None:
         if said not in train.columns:
@@ -98,12 +103,18 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
     return only[0]
 
 
-def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None, lone: bool) -> pd.DataFrame:
-    """The training rows that have a target; with a test file, unlabelled ones are left out in a file of their own."""
+def _without(train: pd.DataFrame, target: str, files: Files) -> "pd.Series[bool]":
+    """Which rows lack the target. Raises: TaskError if all do."""
     missing = is_missing(train[target].str.strip())
     if missing.all():
         raise TaskError(f"the target {target!r} is missing in every row of {files.train.name}. Choose another.")
-    if lone or not missing.any():
+    return missing
+
+
+def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
+    """The training rows that have a target, in a file of their own if some have none."""
+    missing = _without(train, target, files)
+    if not missing.any():
         return train
     train = train[~missing]
     files.train = _write(train, work, "train.csv")
@@ -115,7 +126,7 @@ def _split_off_test(
     train: pd.DataFrame, target: str, files: Files, work: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows of a lone CSV: those without a target are the test rows, or else a fifth is set aside."""
-    is_test = is_missing(train[target].str.strip())
+    is_test = _without(train, target, files)
     if is_test.any():
         files.notes.append(f"There is no test file: the {int(is_test.sum())} rows without {target!r} are predicted.")
     else:

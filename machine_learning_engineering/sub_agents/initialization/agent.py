@@ -8,7 +8,7 @@ from google.adk.agents.callback_context import CallbackContext
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys, result_dict
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
-from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
+from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, prose_of
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
@@ -70,7 +70,7 @@ async def summarize_task(desk: Desk) -> str:
 
 
 async def solve(desk: Desk, t: int, summary: str) -> Attempt:
-    """The merged first version of solution `t`. Raises: MleError if none of its candidates worked."""
+    """The merged first version of solution `t`. Raises: BranchFailed if none of its candidates worked."""
     await create_workspace(desk.run, t)
     models = await find_models(desk, t, summary)
     tries = await desk.branches(*(try_model(desk, t, j, model) for j, model in enumerate(models, 1)))
@@ -78,7 +78,7 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     if not working:
         names = ", ".join(model.model_name for model in models)
         reasons = dict.fromkeys(f" {one}" for one in tries if isinstance(one, MleError))
-        raise MleError(f"solution {t}: none of {names} made a valid submission.{''.join(reasons)}")
+        raise BranchFailed(f"solution {t}: none of {names} made a valid submission.{''.join(reasons)}")
     await rank_candidates(desk, t, working)
     best, index = await merge(desk, t, working)
     await desk.note(

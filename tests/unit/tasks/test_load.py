@@ -188,6 +188,12 @@ def test_a_missing_place_is_named(tmp_path: Path) -> None:
         load(tmp_path / "empty")
 
 
+def test_a_lone_csv_without_any_target_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("x,y\n1,\n2,NA\n")
+    with pytest.raises(MleError, match=r"missing in every row of data\.csv"):
+        load(tmp_path / "data.csv", target="y")
+
+
 def test_a_damaged_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data.csv.gz").write_bytes(b"not gzip")
     with pytest.raises(MleError, match="cannot be read"):
