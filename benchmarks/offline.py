@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names, bundled_task, truth_path
 
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
+from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names, bundled_task, truth_path
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 from machine_learning_engineering.shared_libraries.tasks.metrics import compute
 
