@@ -1,6 +1,7 @@
 """Every setting of a run, each with its default, bounds and unit, and the one place that reads the environment."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -73,7 +74,14 @@ class RunConfig(Record):
         description="OpenMP and BLAS threads of one script",
     )
     parallel_scripts: int = Field(2, ge=1, le=256, description="scripts that run side by side")
-    sandbox: Literal["subprocess"] = Field("subprocess", description="backend that runs scripts")
+    sandbox: Literal["warm", "subprocess"] = Field(
+        default_factory=lambda: "warm" if sys.platform == "linux" else "subprocess",
+        description="backend that runs scripts: warm (Linux: preloaded and fenced) or subprocess",
+    )
+    containment: Literal["process", "fenced"] = Field(
+        "process", description="least containment to run scripts at; fenced: no other files, no network"
+    )
+    allow_network: bool = Field(False, description="let scripts open connections")
 
     @property
     def model(self) -> str:
@@ -83,7 +91,9 @@ class RunConfig(Record):
     def limits(self) -> Limits:
         """What one script of this run may use."""
         memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
-        return Limits(wall_seconds=self.exec_timeout, memory_bytes=memory, threads=self.threads)
+        return Limits(
+            wall_seconds=self.exec_timeout, memory_bytes=memory, threads=self.threads, network=self.allow_network
+        )
 
     @property
     def leakage_checker(self) -> bool:

@@ -224,11 +224,13 @@ class Limits(Record):
     """What one script may use. Reaching a limit ends the script with the outcome that names it."""
 
     wall_seconds: float = Field(600, gt=0)
-    cpu_seconds: float | None = Field(None, gt=0, description="over the whole process; None: wall_seconds x cores")
+    cpu_seconds: float | None = Field(None, gt=0, description="of the whole tree; None: wall_seconds x cores")
     memory_bytes: int | None = Field(None, gt=0, description="None: no ceiling")
     output_bytes: int = Field(10 * 2**20, gt=0, description="kept of stdout and of stderr each, head and tail")
     file_bytes: int = Field(4 * 2**30, gt=0, description="largest file the script may write")
     threads: int = Field(2, ge=1, description="OpenMP and BLAS threads, fixed per run configuration")
+    processes: int = Field(1024, ge=8, description="processes and threads of the whole tree")
+    network: bool = Field(False, description="whether the script may open connections, where that can be forbidden")
 
 
 @dataclass(frozen=True)
@@ -296,17 +298,15 @@ class Attempt:
         return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
 
     @property
-    def value(self) -> float | None:
-        """The score in the metric's own unit, or None when there is none."""
+    def value(self) -> float | None:  # the score in the metric's own unit
         return self.score.value if self.score else None
 
     @property
     def problem(self) -> str:
         """What a debug agent needs to know; empty when the attempt succeeded."""
-        if self.succeeded:
-            return ""
         reason = (self.score.reason if self.score else None) or ""
-        return "\n".join(part for part in (self.execution.stderr.strip(), reason) if part)
+        parts = () if self.succeeded else (self.execution.stderr.strip(), reason)
+        return "\n".join(part for part in parts if part)
 
 
 class Entry(Record):

@@ -36,9 +36,13 @@ def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapp
 
     `token` marks the processes of this job. A job with a seed has it as MLE_SEED.
     """
-    passed_on = {name: outer[name] for name in _PASSED_ON if name in outer}
     places = {"HOME": str(home), "JOBLIB_TEMP_FOLDER": str(temp)}
     places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temp))
-    threads = dict.fromkeys(_THREAD_COUNTS, str(job.limits.threads))
     seed = {} if job.seed is None else {"MLE_SEED": str(job.seed)}
-    return {"PATH": os.defpath, **passed_on, **_FIXED, **places, **threads, **seed, TOKEN: token}
+    return {**common_environment(job.limits.threads, outer), **places, **seed, TOKEN: token}
+
+
+def common_environment(threads: int, outer: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are the same for all scripts of so many threads."""
+    passed_on = {name: outer[name] for name in _PASSED_ON if name in outer}
+    return {"PATH": os.defpath, **passed_on, **_FIXED, **dict.fromkeys(_THREAD_COUNTS, str(threads))}

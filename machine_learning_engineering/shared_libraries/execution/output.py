@@ -9,7 +9,7 @@ from pathlib import Path
 SHOWN_CHARACTERS = 20_000
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
+_OVERWRITTEN = re.compile(r"(?m)^[^\n]*\r(?=[^\n])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 

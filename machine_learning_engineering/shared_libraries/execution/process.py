@@ -1,4 +1,4 @@
-"""One supervised command: started, read from, waited for and ended without ever blocking the event loop."""
+"""One running command: read from, measured, waited for and ended without ever blocking the event loop."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from machine_learning_engineering.shared_libraries.errors import SandboxError, W
 from machine_learning_engineering.shared_libraries.execution import supervisor
 from machine_learning_engineering.shared_libraries.execution.environment import TOKEN
 from machine_learning_engineering.shared_libraries.execution.output import HeadTail
-from machine_learning_engineering.shared_libraries.execution.tree import end_tree, memory_bytes
+from machine_learning_engineering.shared_libraries.execution.tree import end_tree, members
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,68 +43,79 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 @dataclass(frozen=True)
 class Rules:
-    """What the supervisor sets for the command and for each of its children, in the kernel's units."""
+    """What is set for the command and for each of its children, in the kernel's units."""
 
     file_bytes: int
     cpu_seconds: int
     nice: int
 
 
-class Process:
-    """A running command. `status` is its wait status once the supervisor has told it, None if it never did."""
+class Process(ABC):
+    """A running command and the sandbox's ends of its pipes.
 
-    def __init__(
-        self, command: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes, rules: Rules, keep: int
-    ) -> None:
+    Whoever started the command tells on the control socket how it ended: `status` is its wait status then, and None
+    if nobody told. `streams` and `control` are the command's own ends, to be handed over and closed by `handed_over`.
+    """
+
+    def __init__(self, stdin: bytes, keep: int) -> None:
         self.status: int | None = None
         self.stdout, self.stderr = HeadTail(keep), HeadTail(keep)
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._report = b""
-        self._token = f"{TOKEN}={environment[TOKEN]}"
         self._pipes: dict[int, HeadTail] = {}
-        self._popen = self._start(command, cwd, environment, stdin, rules)
-
-    def _start(
-        self, command: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes, rules: Rules
-    ) -> subprocess.Popen[bytes]:
-        self._control, theirs = socket.socketpair()
-        out, err = os.pipe(), os.pipe()
-        program = [sys.executable, "-I", "-S", supervisor.__file__, str(theirs.fileno())]
-        settings = map(str, (rules.file_bytes, rules.cpu_seconds, rules.nice))
-        try:
-            with tempfile.TemporaryFile() as source:
-                source.write(stdin)
-                source.seek(0)
-                popen = subprocess.Popen(
-                    [*program, *settings, *command],
-                    cwd=cwd,
-                    env=environment,
-                    stdin=source,
-                    stdout=out[1],
-                    stderr=err[1],
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                )
-        except OSError as exc:
-            for end in (out[0], err[0]):
-                os.close(end)
-            self._control.close()
-            raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
-        finally:
-            theirs.close()
-            for end in (out[1], err[1]):
-                os.close(end)
-        self._listen(out[0], self.stdout)
-        self._listen(err[0], self.stderr)
+        self._control, self.control = socket.socketpair()
+        self.streams = [_filled(stdin), self._pipe(self.stdout), self._pipe(self.stderr)]
         self._control.setblocking(False)
         self._loop.add_reader(self._control, self._hear)
-        return popen
 
-    def _listen(self, pipe: int, output: HeadTail) -> None:
-        os.set_blocking(pipe, False)
-        self._pipes[pipe] = output
-        self._loop.add_reader(pipe, self._read, pipe)
+    def handed_over(self) -> None:
+        """Closes our copies of the command's ends, so that only the command and its children hold them."""
+        for descriptor in self.streams:
+            os.close(descriptor)
+        self.streams = []
+        self.control.close()
+
+    async def ended(self, seconds: float) -> bool:
+        """Whether the command and all it started end within this time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        return self._ended.is_set()
+
+    async def finish(self) -> None:
+        """Ends whatever still runs and takes the last output; no process is left. May be called more than once.
+
+        Raises: WorkerBroken if the command could not be started at all.
+        """
+        try:
+            await self._end()
+        finally:
+            self._close()
+        if told := self.told("failed"):
+            raise WorkerBroken(f"the interpreter of a job cannot be started: {told}")
+        status = self.told("status")
+        self.status = int(status) if status else None
+
+    def told(self, kind: str) -> str:
+        """The rest of the line of this kind on the control socket; empty if there is none."""
+        lines = self._report.decode(errors="replace").split("\n")[:-1]
+        return next((line.partition(" ")[2] for line in lines if line.partition(" ")[0] == kind), "")
+
+    @abstractmethod
+    def members(self) -> list[int]:
+        """The living processes of the command."""
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """Ends every process of the command."""
+
+    def _pipe(self, output: HeadTail) -> int:
+        """The writing end of a pipe whose reading end feeds `output`."""
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        self._pipes[read] = output
+        self._loop.add_reader(read, self._read, read)
+        return write
 
     def _read(self, pipe: int) -> int:
         """Takes what the pipe holds, at most one chunk; the number of bytes."""
@@ -124,39 +136,12 @@ class Process:
         except ConnectionResetError:
             data = b""
         self._report += data
-        if not data:  # the supervisor is gone
+        if not data:  # nobody is left who could tell more
             self._loop.remove_reader(self._control)
             self._ended.set()
 
-    async def ended(self, seconds: float) -> bool:
-        """Whether the command and all it started end within this time."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        return self._ended.is_set()
-
-    def memory_bytes(self, ceiling: int | None) -> int:
-        """What all processes of the command hold now."""
-        return memory_bytes(self._popen.pid, ceiling)
-
-    async def finish(self) -> None:
-        """Ends whatever still runs and takes the last output; no process is left. May be called more than once.
-
-        Raises: WorkerBroken if the command could not be started at all.
-        """
-        try:
-            await in_thread(self._end)
-        finally:
-            self._close()
-        kind, _, rest = self._report.decode(errors="replace").partition("\n")[0].partition(" ")
-        if kind == "failed":
-            raise WorkerBroken(f"the interpreter of a job cannot be started: {rest}")
-        self.status = int(rest) if kind == "status" else None
-
-    def _end(self) -> None:
-        end_tree(self._popen.pid, self._token, orderly=self._ended.is_set() and b"\n" in self._report)
-        self._popen.wait()
-
     def _close(self) -> None:
+        self.handed_over()
         for pipe in self._pipes:
             drained = 0
             while drained < _DRAIN_BYTES and (got := self._read(pipe)):
@@ -167,6 +152,51 @@ class Process:
         if self._control.fileno() >= 0:
             self._loop.remove_reader(self._control)
             self._control.close()
+
+
+class Spawned(Process):
+    """A command in a fresh process, below a supervisor of its own."""
+
+    def __init__(
+        self, command: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes, rules: Rules, keep: int
+    ) -> None:
+        super().__init__(stdin, keep)
+        self._token = f"{TOKEN}={environment[TOKEN]}"
+        program = [sys.executable, "-I", "-S", supervisor.__file__, str(self.control.fileno())]
+        settings = map(str, (rules.file_bytes, rules.cpu_seconds, rules.nice))
+        try:
+            self._popen = subprocess.Popen(
+                [*program, *settings, *command],
+                cwd=cwd,
+                env=environment,
+                stdin=self.streams[0],
+                stdout=self.streams[1],
+                stderr=self.streams[2],
+                pass_fds=(self.control.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as exc:
+            self._close()
+            raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
+        self.handed_over()
+
+    def members(self) -> list[int]:
+        return members(self._popen.pid)
+
+    async def _end(self) -> None:
+        await in_thread(self._end_tree)
+
+    def _end_tree(self) -> None:
+        end_tree(self._popen.pid, self._token, orderly=self._ended.is_set() and b"\n" in self._report)
+        self._popen.wait()
+
+
+def _filled(data: bytes) -> int:
+    """The descriptor of a nameless file with this content, at its start."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return os.dup(file.fileno())
 
 
 def new_token() -> str:

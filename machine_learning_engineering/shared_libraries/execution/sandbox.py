@@ -1,6 +1,7 @@
 """The door to running a script: one method, whatever the backend."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -33,7 +34,9 @@ class Sandbox(Protocol):
         """Ends whatever the sandbox keeps running between jobs."""
 
 
-def _subprocess() -> Sandbox:
+def _subprocess(containment: str) -> Sandbox:
+    if containment != "process":
+        raise SandboxUnavailable("the subprocess sandbox cannot fence scripts; choose the sandbox 'warm', on Linux")
     if os.name != "posix":
         raise SandboxUnavailable("the subprocess sandbox needs Linux or macOS; on Windows, run inside WSL")
     from machine_learning_engineering.shared_libraries.execution.subprocess_sandbox import SubprocessSandbox
@@ -41,14 +44,22 @@ def _subprocess() -> Sandbox:
     return SubprocessSandbox()
 
 
-BACKENDS: dict[str, Callable[[], Sandbox]] = {"subprocess": _subprocess}
+def _warm(containment: str) -> Sandbox:
+    if sys.platform != "linux":
+        raise SandboxUnavailable("the warm sandbox needs Linux; choose the sandbox 'subprocess'")
+    from machine_learning_engineering.shared_libraries.execution.warm_sandbox import WarmSandbox
+
+    return WarmSandbox(containment)
 
 
-def make_sandbox(name: str) -> Sandbox:
-    """The backend of this name.
+BACKENDS: dict[str, Callable[[str], Sandbox]] = {"subprocess": _subprocess, "warm": _warm}
 
-    Raises: ConfigError for an unknown name; SandboxUnavailable where this machine cannot run the backend.
+
+def make_sandbox(name: str, containment: str = "process") -> Sandbox:
+    """The backend of this name, which refuses to run scripts below a level of containment.
+
+    Raises: ConfigError for an unknown name; SandboxUnavailable where this machine cannot run the backend so.
     """
     if name not in BACKENDS:
         raise ConfigError(f"there is no sandbox {name!r}; choose one of: {', '.join(BACKENDS)}")
-    return BACKENDS[name]()
+    return BACKENDS[name](containment)

@@ -35,6 +35,11 @@ class Scratch:
     def temp(self) -> Path:
         return self.root / "tmp"
 
+    @property
+    def system_temp(self) -> Path:
+        """What a fenced script finds under the name /tmp."""
+        return self.root / "system-tmp"
+
 
 def make_scratch(job: Job) -> Scratch:
     """A new folder that only this user can enter."""
@@ -44,13 +49,18 @@ def make_scratch(job: Job) -> Scratch:
     return Scratch(Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent)))
 
 
-def fill(scratch: Scratch, job: Job) -> None:
-    """Puts the script, an empty `final` and a read-only copy of the view where the script expects them."""
-    for folder in (scratch.work, scratch.home, scratch.temp, scratch.work / "final"):
+def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
+    """Puts the script, an empty `final` and a read-only copy of the view where the script expects them.
+
+    Without `copy_view`, `input` is an empty folder for the view to be mounted on.
+    """
+    for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, scratch.work / "final"):
         folder.mkdir()
     (scratch.work / job.name).write_bytes(job.script.encode("utf-8", errors="replace"))
-    if job.view is not None:
+    if job.view is not None and copy_view:
         _copy_read_only(job.view.path, scratch.work / "input")
+    elif job.view is not None:
+        (scratch.work / "input").mkdir()
 
 
 def collect(scratch: Scratch, folder: Path, stdout: bytes, stderr: bytes) -> None:

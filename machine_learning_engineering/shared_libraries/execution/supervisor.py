@@ -8,7 +8,7 @@ command's wait status, or why it could not start.
 """
 
 # Every job pays for these imports: pathlib and contextlib would cost it milliseconds.
-# ruff: noqa: PTH123, PTH208, SIM105
+# ruff: noqa: PTH116, PTH123, PTH208, SIM105
 import os
 import select
 import signal
@@ -23,10 +23,9 @@ def descendants(root: int) -> list[int]:
     found: list[int] = []
     waiting = [root]
     while waiting:
-        children = [child for pid in waiting for child in _children(pid)]
-        found += children
-        waiting = children
-    return [pid for pid in found if _lives(pid)]
+        waiting = [child for pid in waiting for child in children(pid)]
+        found += waiting
+    return [pid for pid in found if lives(pid)]
 
 
 def end_descendants(root: int, seconds: float = 5.0) -> bool:
@@ -55,7 +54,8 @@ def send(pid: int, number: int) -> None:
         pass
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process is the parent of, zombies included."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -66,7 +66,16 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _lives(pid: int) -> bool:
+def user_namespace(pid: int) -> int:
+    """A number for the user namespace of a process; 0 if it cannot be seen."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/user").st_ino
+    except OSError:
+        return 0
+
+
+def lives(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")

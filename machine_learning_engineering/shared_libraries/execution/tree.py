@@ -1,10 +1,12 @@
-"""The processes of one job, seen from the sandbox: what memory they hold, and how to end them."""
+"""The processes of one job, seen from the sandbox: what they use, and how to end them."""
 
 import contextlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -13,19 +15,39 @@ from machine_learning_engineering.shared_libraries.execution.supervisor import d
 
 _LOST_SECONDS = 5.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def memory_bytes(supervisor: int, ceiling: int | None) -> int:
-    """What the processes below a supervisor hold in memory.
+@dataclass(frozen=True)
+class Usage:
+    """What some processes use: memory now, CPU time so far (with their ended children), and how many they are."""
+
+    memory_bytes: int = 0
+    cpu_seconds: float = 0.0
+    processes: int = 0
+
+
+def usage(pids: Iterable[int], memory_ceiling: int | None) -> Usage:
+    """What these processes use.
 
     Resident sizes count a page once for each process that shares it, so a sum above the ceiling is measured again by
     proportional sizes, which are exact and slow to get.
     """
-    pids = _members(supervisor)
+    pids = list(pids)
     resident = sum(map(_resident_bytes, pids))
-    if ceiling is None or resident <= ceiling or sys.platform != "linux":
-        return resident
-    return sum(map(_proportional_bytes, pids))
+    if memory_ceiling is not None and resident > memory_ceiling and sys.platform == "linux":
+        resident = sum(map(_proportional_bytes, pids))
+    return Usage(resident, sum(map(_cpu_seconds, pids)), len(pids))
+
+
+def members(supervisor: int) -> list[int]:
+    """The living processes below a supervisor."""
+    if sys.platform == "linux":
+        return descendants(supervisor)
+    try:
+        return [child.pid for child in psutil.Process(supervisor).children(recursive=True)]
+    except psutil.Error:
+        return []
 
 
 def end_tree(supervisor: int, token: str, orderly: bool) -> None:
@@ -38,22 +60,26 @@ def end_tree(supervisor: int, token: str, orderly: bool) -> None:
         return
     if sys.platform == "linux":
         end_descendants(supervisor)
-    for pid in _members(supervisor):
+    for pid in members(supervisor):
         send(pid, signal.SIGKILL)
     send(supervisor, signal.SIGKILL)
+    end_all(lambda: _marked(token))
+
+
+def end_all(find: Callable[[], list[int]]) -> None:
+    """Kills what `find` finds until it finds nothing any more, for some seconds at most."""
     deadline = time.monotonic() + _LOST_SECONDS
-    while (lost := _marked(token)) and time.monotonic() < deadline:
-        for pid in lost:
+    while (found := find()) and time.monotonic() < deadline:
+        for pid in found:
             send(pid, signal.SIGKILL)
+        time.sleep(0.001)
 
 
-def _members(supervisor: int) -> list[int]:
-    if sys.platform == "linux":
-        return descendants(supervisor)
-    try:
-        return [child.pid for child in psutil.Process(supervisor).children(recursive=True)]
-    except psutil.Error:
-        return []
+def all_processes() -> list[int]:
+    """Every process that /proc shows; empty where there is none."""
+    with contextlib.suppress(OSError):
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    return []
 
 
 def _resident_bytes(pid: int) -> int:
@@ -72,6 +98,17 @@ def _proportional_bytes(pid: int) -> int:
     except OSError:
         return _resident_bytes(pid)
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _cpu_seconds(pid: int) -> float:
+    if sys.platform != "linux":
+        with contextlib.suppress(psutil.Error):
+            return float(sum(psutil.Process(pid).cpu_times()[:4]))
+        return 0.0
+    with contextlib.suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / _TICKS
+    return 0.0
 
 
 def _marked(token: str) -> list[int]:

@@ -20,6 +20,7 @@ from machine_learning_engineering.shared_libraries.tasks.load import load_task
 # Settings that change how long a run may take or where it lies, but nothing that it computes.
 FREE_SETTINGS = {
     "api_base",
+    "containment",
     "llm_retries",
     "llm_seconds",
     "minutes",
@@ -57,7 +58,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
         raise
     about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
-    return Run(config, task, folder, journal, make_sandbox(config.sandbox))
+    return Run(config, task, folder, journal, make_sandbox(config.sandbox, config.containment))
 
 
 def _folder(request: TaskRequest, out: Path | None) -> Path:

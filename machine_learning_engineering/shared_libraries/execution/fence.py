@@ -1,0 +1,223 @@
+"""The layers around a script's process, each applied by the process to itself before it runs a line of the script.
+
+All of it works without root. What a layer holds back is told in `docs/security.md`; `probe` tells which of them this
+machine has. Runs in the fork server's children, so it imports the standard library alone.
+"""
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from machine_learning_engineering.shared_libraries.execution import kernel, syscall_filter
+
+# Landlock's kinds of access to files, and the ABI version that brought each group.
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 0x1, 0x2, 0x4, 0x8
+_FILES_1, _REFER_2, _TRUNCATE_3, _DEVICES_5 = 0x1FFF, 0x2000, 0x4000, 0x8000
+_TCP_4, _SCOPES_6 = 0x3, 0x3  # bind and connect; abstract sockets and signals
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+_OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE_3 | _DEVICES_5
+
+_IFF_UP, _SIOCSIFFLAGS = 0x1, 0x8914
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What is closed around one script. Paths are absolute; `binds` maps paths outside to places inside.
+
+    The flags say which layers to apply; a layer that then fails stops the job. `mounts` needs `user_namespace`.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    read_only: tuple[str, ...] = ()
+    shared_memory_bytes: int = 2**30
+    cgroups: tuple[str, ...] = ()
+    file_bytes: int = resource.RLIM_INFINITY
+    cpu_seconds: int = resource.RLIM_INFINITY
+    processes: int = resource.RLIM_INFINITY
+    nice: int = 0
+    user_namespace: bool = False
+    network_namespace: bool = False
+    refuse_tcp: bool = False
+    mounts: bool = False
+    landlock: bool = False
+    seccomp: bool = False
+
+
+def close_around(fence: Fence) -> None:
+    """Applies the layers to this process and to all that it will start; there is no way back.
+
+    Raises: OSError naming the layer that failed.
+    """
+    for group in fence.cgroups:
+        _write(f"{group}/cgroup.procs", str(os.getpid()))
+    if fence.user_namespace:
+        _enter_namespaces(fence)
+    if fence.mounts:
+        _mount(fence)
+    _limit(fence)
+    kernel.forbid_new_privileges()
+    if fence.landlock:
+        _allow_paths(fence)
+    if fence.user_namespace:
+        kernel.drop_capabilities()
+    if fence.seccomp:
+        kernel.filter_syscalls(syscall_filter.program())
+
+
+# --- namespaces and mounts --------------------------------------------------------------------------------------------
+
+
+def _enter_namespaces(fence: Fence) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    wanted = kernel.CLONE_NEWUSER | kernel.CLONE_NEWIPC
+    wanted |= kernel.CLONE_NEWNET if fence.network_namespace else 0
+    kernel.unshare(wanted | (kernel.CLONE_NEWNS if fence.mounts else 0))
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    if fence.network_namespace:
+        _raise_loopback()
+
+
+def _raise_loopback() -> None:
+    """Brings up the namespace's own loopback interface, over which a script may talk to itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+def _mount(fence: Fence) -> None:
+    """Covers shared places with private ones; what the script needs of them is opened before and bound back in."""
+    private = kernel.MS_NOSUID | kernel.MS_NODEV
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kept = [(os.open(source, os.O_PATH), target) for source, target in fence.binds]
+    if os.path.isdir("/dev/shm"):  # noqa: PTH112 - pathlib would cost every job its import
+        kernel.mount("tmpfs", "/dev/shm", "tmpfs", private, f"size={fence.shared_memory_bytes},mode=1777")
+    for folder in fence.hidden:
+        kernel.mount("tmpfs", folder, "tmpfs", private, "size=64k,mode=755")
+    for descriptor, target in kept:
+        _make_place(descriptor, target)
+        kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
+        os.close(descriptor)
+    for target in fence.read_only:
+        kept_flags = os.statvfs(target).f_flag & (private | kernel.MS_NOEXEC)
+        kernel.mount(None, target, None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kept_flags)
+
+
+def _make_place(descriptor: int, target: str) -> None:
+    """Makes the empty folder or file that a bind mount needs to lie on."""
+    if os.path.exists(target):  # noqa: PTH110
+        return
+    parent = os.path.dirname(target)  # noqa: PTH120
+    if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+        os.makedirs(target, exist_ok=True)  # noqa: PTH103
+    else:
+        os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+def _limit(fence: Fence) -> None:
+    wanted = (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, fence.file_bytes),
+        (resource.RLIMIT_CPU, fence.cpu_seconds),
+        (resource.RLIMIT_NPROC, fence.processes),
+    )
+    for limit, value in wanted:
+        hard = resource.getrlimit(limit)[1]
+        if value == resource.RLIM_INFINITY:
+            continue
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        # Past the soft limit the kernel sends a signal that names it, at the hard limit of CPU time SIGKILL.
+        resource.setrlimit(limit, (value, value + 1 if limit == resource.RLIMIT_CPU else value))
+    if fence.nice:
+        os.nice(fence.nice)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _allow_paths(fence: Fence) -> None:
+    version = kernel.landlock_version()
+    files = _FILES_1 | (_REFER_2 if version >= 2 else 0) | (_TRUNCATE_3 if version >= 3 else 0)
+    files |= _DEVICES_5 if version >= 5 else 0
+    network = _TCP_4 if version >= 4 and fence.refuse_tcp else 0
+    ruleset = kernel.landlock_ruleset(files, network, _SCOPES_6 if version >= 6 else 0)
+    try:
+        for path in fence.reads:
+            _allow(ruleset, path, files & (_READ | _DEVICES_5))
+        for path in fence.writes:
+            _allow(ruleset, path, files)
+        kernel.landlock_restrict(ruleset)
+    finally:
+        os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    """Allows access beneath a path; one that does not exist is left out."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        is_folder = os.path.isdir(f"/proc/self/fd/{descriptor}")  # noqa: PTH112
+        kernel.landlock_allow(ruleset, descriptor, access if is_folder else access & _OF_A_FILE)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+# --- what this machine has --------------------------------------------------------------------------------------------
+
+
+def probe() -> dict[str, str]:
+    """For each layer that can be missing, why this machine lacks it; an empty text where it works."""
+    everywhere = Fence(user_namespace=True)
+    trials = {
+        "user-namespace": everywhere,
+        "network": Fence(user_namespace=True, network_namespace=True),
+        "mounts": Fence(user_namespace=True, mounts=True),
+        "landlock": Fence(landlock=True, reads=("/",)),
+        "seccomp": Fence(seccomp=True),
+    }
+    return {layer: _failure(trial) for layer, trial in trials.items()}
+
+
+def _failure(trial: Fence) -> str:
+    """The error that closing a fence meets in a child process; empty if there is none."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            close_around(trial)
+        except Exception as exc:
+            os.write(write, str(exc)[:1000].encode())
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.close(write)
+    with os.fdopen(read, "rb") as said:
+        message = said.read().decode(errors="replace")
+    os.waitpid(child, 0)
+    return message
+
+
+def existing(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of the paths that exist, each once."""
+    return tuple(dict.fromkeys(path for path in paths if os.path.exists(path)))  # noqa: PTH110

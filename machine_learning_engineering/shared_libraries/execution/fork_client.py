@@ -1,0 +1,200 @@
+"""The sandbox's side of the fork servers: starting one, asking it for jobs, and clearing up after one that died."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import machine_learning_engineering
+from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
+from machine_learning_engineering.shared_libraries.execution import fork_server, supervisor
+from machine_learning_engineering.shared_libraries.execution.cgroups import ProcessGroup
+from machine_learning_engineering.shared_libraries.execution.environment import common_environment
+from machine_learning_engineering.shared_libraries.execution.fence import Fence
+from machine_learning_engineering.shared_libraries.execution.local_sandbox import WorkerLost
+from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread
+from machine_learning_engineering.shared_libraries.execution.tree import all_processes, end_all
+
+_START_SECONDS = 120.0
+_END_SECONDS = 10.0  # that a server has to end a job's tree
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a fork server needs to know of a job; `command`, if there is one, is executed in place of the script."""
+
+    script: str
+    argv: tuple[str, ...]
+    command: tuple[str, ...]
+    cwd: str
+    environment: dict[str, str]
+    seed: int | None
+    fence: Fence
+
+    @property
+    def message(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+class ForkServer:
+    """A running fork server. `missing` tells for each layer of the fence that this machine lacks, why."""
+
+    def __init__(self, profile: str, threads: int, processes: int | None = None) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root = str(Path(machine_learning_engineering.__file__).resolve().parent.parent)
+        self._said, write = os.pipe()
+        read, unused = os.pipe()  # a job's standard streams are never terminals; neither are the server's
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", fork_server.BOOT, root, str(theirs.fileno()), profile],
+                cwd="/",
+                env=common_environment(threads, os.environ),
+                stdin=read,
+                stdout=write,
+                stderr=write,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        finally:
+            for descriptor in (write, read, unused):
+                os.close(descriptor)
+            theirs.close()
+        self.missing: dict[str, str] = {}
+        self._bound = ProcessGroup(self._popen.pid, processes) if processes else None
+
+    async def ready(self) -> "ForkServer":
+        """This server, once it has imported its profile.
+
+        Raises: SandboxUnavailable with what the server printed if it does not start.
+        """
+        try:
+            told = await in_thread(self._first_message)
+        except BaseException:
+            await self.close()
+            raise
+        self.missing = {layer: why for layer, why in told["missing"].items() if why}
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    async def ask(self, request: bytes, descriptors: list[int]) -> None:
+        """Sends a request.
+
+        Raises: WorkerLost if the server is gone.
+        """
+        try:
+            try:
+                socket.send_fds(self._socket, [request], descriptors, socket.MSG_DONTWAIT)
+            except BlockingIOError:  # many requests at once
+                await in_thread(socket.send_fds, self._socket, [request], descriptors)
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            raise WorkerLost from exc
+
+    async def close(self) -> None:
+        """Ends the server and all its jobs."""
+        self._socket.close()
+        if self._said >= 0:
+            os.close(self._said)
+            self._said = -1
+        await in_thread(self._wait)
+
+    def kill(self) -> None:
+        supervisor.send(self.pid, signal.SIGKILL)
+
+    def _first_message(self) -> dict[str, dict[str, str]]:
+        self._socket.settimeout(_START_SECONDS)
+        try:
+            data = self._socket.recv(fork_server.REQUEST_BYTES)
+        except TimeoutError:
+            data = b""
+        finally:
+            self._socket.settimeout(None)
+        if not data:
+            os.set_blocking(self._said, False)
+            said = os.read(self._said, 65_536).decode(errors="replace").strip()
+            raise SandboxUnavailable(f"the fork server does not start: {said.rpartition(chr(10))[2] or 'no message'}")
+        told: dict[str, dict[str, str]] = json.loads(data)
+        return told
+
+    def _wait(self) -> None:
+        try:
+            self._popen.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        if self._bound:
+            self._bound.remove()
+
+
+class Forked(Process):
+    """A job in a fork of a server."""
+
+    def __init__(self, server: ForkServer, stdin: bytes, keep: int) -> None:
+        super().__init__(stdin, keep)
+        self._server = server
+
+    @classmethod
+    async def start(cls, server: ForkServer, request: Request, stdin: bytes, keep: int) -> "Forked":
+        """A job that a server was asked for.
+
+        Raises: WorkerLost.
+        """
+        process = cls(server, stdin, keep)
+        try:
+            await server.ask(request.message, [*process.streams, process.control.fileno()])
+        except BaseException:
+            process._close()
+            raise
+        process.handed_over()
+        return process
+
+    def members(self) -> list[int]:
+        pid, namespace = self._place()
+        if not pid:
+            return []
+        adopted = [child for child in supervisor.children(self._server.pid) if child != pid]
+        strays = [child for child in adopted if namespace and supervisor.user_namespace(child) == namespace]
+        below = [found for root in (pid, *strays) for found in supervisor.descendants(root)]
+        return [pid, *strays, *below]
+
+    async def _end(self) -> None:
+        if not self._ended.is_set():
+            self._control.shutdown(socket.SHUT_WR)  # asks the server to end the job's tree
+            if not await self.ended(_END_SECONDS):
+                self._server.kill()
+                await self.ended(_END_SECONDS)
+        if not (self.told("status") or self.told("failed")):
+            await in_thread(self._end_lost)
+            raise WorkerLost
+
+    def _end_lost(self) -> None:
+        """Ends what a dead server's job left; its own process died with the server."""
+        pid, namespace = self._place()
+        own = supervisor.user_namespace(os.getpid())
+        if pid:
+            end_all(lambda: [found for found in all_processes() if _belongs(found, pid, namespace, own)])
+
+    def _place(self) -> tuple[int, int]:
+        """The job's process and its user namespace; zeros before it has started."""
+        words = self.told("started").split()
+        return (int(words[0]), int(words[1])) if words else (0, 0)
+
+
+def _belongs(process: int, session: int, namespace: int, own: int) -> bool:
+    """Whether a process is of the job with this session and user namespace; `own` is the sandbox's namespace."""
+    if namespace not in (0, own):
+        return supervisor.user_namespace(process) == namespace
+    try:
+        return os.getsid(process) == session and supervisor.lives(process)
+    except OSError:
+        return False

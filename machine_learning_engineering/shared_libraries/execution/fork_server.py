@@ -1,0 +1,237 @@
+"""A process that has imported the heavy libraries and forks one child for each job.
+
+It is started by exec as `python -c BOOT ROOT SOCKET PROFILE`, keeps one thread, never uses an accelerator, and holds no
+secret: its environment is a script's.
+Over one socket come requests, each a JSON object with four descriptors (stdin, stdout, stderr, and the job's control
+socket). The child closes the fence around itself and becomes the script. The server is the parent of all its jobs and
+adopts what they leave behind; it ends a job's whole tree when the job's process ends or its control socket is closed
+from outside, and then writes the wait status there. When its own socket closes it ends every job and itself.
+
+Standard library alone, apart from what a profile preloads.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from machine_learning_engineering.shared_libraries.execution import kernel, supervisor
+from machine_learning_engineering.shared_libraries.execution.fence import Fence, close_around, probe
+from machine_learning_engineering.shared_libraries.execution.main_script import Script, quiet_fork
+
+# What the server's interpreter runs. A job's code runs at this top level, so that one frame of ours lies below it.
+BOOT = f"""\
+import sys
+sys.path.insert(0, sys.argv[1])
+from {__name__} import main
+sys.path.pop(0)
+script, raised = main(int(sys.argv[2]), sys.argv[3]), None
+try:
+    exec(script.code(), script.names)
+except BaseException as exc:
+    raised = exc
+script.end(raised)
+"""
+REQUEST_BYTES = 2**17
+
+_CORE = (
+    "numpy", "pandas", "scipy.optimize", "scipy.sparse", "scipy.special", "scipy.stats", "scipy.spatial", "joblib",
+    *(f"sklearn.{name}" for name in (
+        "calibration", "cluster", "compose", "decomposition", "discriminant_analysis", "dummy", "ensemble",
+        "feature_extraction.text", "feature_selection", "gaussian_process", "impute", "isotonic",
+        "kernel_approximation", "kernel_ridge", "linear_model", "metrics", "mixture", "model_selection",
+        "multiclass", "naive_bayes", "neighbors", "neural_network", "pipeline", "preprocessing", "svm", "tree",
+    )),
+)  # fmt: skip
+_BOOST = (*_CORE, "lightgbm", "xgboost", "catboost")
+PROFILES = {"bare": (), "core": _CORE, "boost": _BOOST, "torch": (*_CORE, "torch")}
+
+
+class _Server:
+    """Accepts requests, starts jobs, and tells how they ended. `_jobs` maps processes to control sockets."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._jobs: dict[int, socket.socket] = {}
+        self._ended: list[tuple[socket.socket, int]] = []
+        self._wakeup = _wake_on_child_signals()
+        self._poll = select.poll()
+        for descriptor in (requests.fileno(), self._wakeup):
+            self._poll.register(descriptor, select.POLLIN)
+
+    def serve(self) -> Script | None:
+        """Works until the other side of the request socket is gone; in a forked child, the script to run there."""
+        while True:
+            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            if self._wakeup in ready:
+                os.read(self._wakeup, 4096)
+                self._reap()
+            for pid, control in self._jobs.items():
+                if control.fileno() in ready:
+                    self._poll.unregister(control)
+                    supervisor.send(pid, signal.SIGKILL)
+            while self._ended:
+                self._conclude(*self._ended.pop(0))
+            if self._requests.fileno() not in ready:
+                continue
+            data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 4)
+            if not data:
+                supervisor.end_descendants(os.getpid())
+                return None
+            if script := self._start(data, descriptors):
+                return script
+
+    def _start(self, request: bytes, descriptors: list[int]) -> Script | None:
+        """Forks a child for a request; the script to run, in that child."""
+        control = socket.socket(fileno=descriptors[3])
+        pid = quiet_fork()
+        if pid == 0:
+            return _become(json.loads(request), descriptors[:3], control)
+        for descriptor in descriptors[:3]:
+            os.close(descriptor)
+        self._jobs[pid] = control
+        self._poll.register(control, select.POLLIN)
+        return None
+
+    def _reap(self) -> None:
+        """Collects all children that have ended, jobs and adopted ones."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._jobs:
+                self._ended.append((self._jobs.pop(pid), status))
+
+    def _conclude(self, control: socket.socket, status: int) -> None:
+        """Ends what a job left behind, then tells how it ended."""
+        clean = self._end_strays()
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(control)
+        with contextlib.suppress(OSError):  # nobody may be listening any more
+            control.send(f"status {status}\n".encode() if clean else b"strays\n")
+        control.close()
+
+    def _end_strays(self, seconds: float = 5.0) -> bool:
+        """Kills the adopted processes that belong to no running job, and their descendants; False if some survive."""
+        deadline, rounds = time.monotonic() + seconds, 1
+        while rounds and time.monotonic() < deadline:
+            strays, rounds = self._strays(), rounds - 1
+            for pid in strays:
+                for doomed in (pid, *supervisor.descendants(pid)):
+                    supervisor.send(doomed, signal.SIGKILL)
+            if strays:
+                rounds = 3  # a list of children that is read while they fork and exit may miss one
+            if rounds:
+                time.sleep(0.0005)
+                self._reap()
+        return rounds == 0
+
+    def _strays(self) -> list[int]:
+        """Adopted processes, told from those of running jobs by their user namespace, else by their session."""
+        adopted = [pid for pid in supervisor.children(os.getpid()) if pid not in self._jobs]
+        if not adopted:
+            return []
+        namespace_of = supervisor.user_namespace
+        taken = {namespace_of(pid) for pid in self._jobs} - {namespace_of(os.getpid())}
+        return [pid for pid in adopted if namespace_of(pid) not in taken and _session(pid) not in self._jobs]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _wake_on_child_signals() -> int:
+    """A descriptor that becomes readable whenever a child ends."""
+    wakeup, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return wakeup
+
+
+# --- in the child -----------------------------------------------------------------------------------------------------
+
+
+def _become(request: dict[str, Any], streams: list[int], control: socket.socket) -> Script:
+    """The script that the forked child is to run, inside its fence; a failure is told on the control socket."""
+    try:
+        _settle(request, streams, control)
+    except Exception as exc:
+        control.send(f"failed {type(exc).__name__}: {exc}\n".encode())
+        os._exit(127)
+    control.close()
+    environment = request["environment"]
+    if command := request["command"]:
+        _execute(command, environment)
+    return Script(request["script"], request["argv"], environment, request["seed"])
+
+
+def _settle(request: dict[str, Any], streams: list[int], control: socket.socket) -> None:
+    kernel.die_with_parent(signal.SIGKILL)
+    kernel.set_dumpable(True)  # else a script could not look into its own /proc/self
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+    kept = control.fileno()
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 2**20)
+    close_around(Fence(**request["fence"]))
+    os.chdir(request["cwd"])
+    control.send(f"started {os.getpid()} {supervisor.user_namespace(os.getpid())}\n".encode())
+
+
+def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Replaces the process by another program, with the signals that Python ignores as they were."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execve(command[0], command, environment)
+    except OSError as exc:
+        os.write(2, f"cannot start {command[0]}: {exc.strerror}\n".encode())
+        os._exit(127)
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def preload(profile: str) -> list[str]:
+    """Imports a profile's modules, and those of its modules that are installed and work; their names."""
+    done = []
+    for name in PROFILES[profile]:
+        try:
+            importlib.import_module(name)
+        except Exception:  # a package that cannot load is the script's own matter
+            continue
+        done.append(name)
+    return done
+
+
+def main(descriptor: int, profile: str) -> Script:
+    """Serves the requests that come over the socket of this number; comes back only in a job's process."""
+    requests = socket.socket(fileno=descriptor)
+    requests.set_inheritable(False)
+    kernel.adopt_orphans()
+    missing = probe()
+    loaded = preload(profile)
+    gc.collect()
+    gc.freeze()  # children then never copy pages just because the collector looked at them
+    kernel.set_dumpable(False)
+    server = _Server(requests)
+    requests.send(json.dumps({"missing": missing, "loaded": loaded, "pid": os.getpid()}).encode())
+    script = server.serve()
+    return script or sys.exit()

@@ -1,0 +1,204 @@
+"""What the backends on this machine share: a job's private folder, the watch over its limits, and its record."""
+
+import asyncio
+import math
+import os
+import signal
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.output import Normaliser, cut
+from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread
+from machine_learning_engineering.shared_libraries.execution.scratch import (
+    Scratch,
+    collect,
+    largest_file_bytes,
+    make_scratch,
+    remove,
+)
+from machine_learning_engineering.shared_libraries.execution.tree import Usage, usage
+from machine_learning_engineering.shared_libraries.records import Execution, Job, Limits, Outcome
+
+LOW_PRIORITY_NICE = 10
+_LOOK_SECONDS = 0.1  # between two looks at what a job uses
+_TRIES = 3  # of a job whose worker died under it
+
+
+@dataclass
+class Started:
+    """A job's running process, and the layers around it."""
+
+    process: Process
+    layers: tuple[str, ...]
+    groups: "Groups | None" = None
+
+
+class Groups(ABC):
+    """Limits that the kernel keeps for a whole process tree."""
+
+    @abstractmethod
+    def exceeded(self) -> Outcome | None:
+        """The limit for which the kernel ended a process of the tree."""
+
+    @abstractmethod
+    def peak_bytes(self) -> int:
+        """The most memory that the tree held; 0 if that is not known."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Takes the limits away once the tree has ended."""
+
+
+class WorkerLost(Exception):
+    """The worker died under a job, of which nothing can be told; it may be run again."""
+
+
+@dataclass
+class _Watched:
+    """What the sandbox saw of a process that has ended; `stopped` names the limit for which it was ended."""
+
+    seconds: float
+    peak_bytes: int
+    stopped: Outcome | None
+
+
+class LocalSandbox(ABC):
+    """A backend that runs scripts as processes of this machine."""
+
+    name: str
+
+    async def run(self, job: Job) -> Execution:
+        _check(job)
+        for _ in range(_TRIES):
+            try:
+                return await self._run(job)
+            except WorkerLost:
+                continue
+            except asyncio.CancelledError:  # perhaps after the files were moved there: nobody will hear of them
+                await in_thread(remove, job.folder)
+                raise
+        raise SandboxError(f"the worker of {job.name} died {_TRIES} times under it; see whether the system kills it")
+
+    @abstractmethod
+    async def start(self, job: Job, scratch: Scratch) -> Started:
+        """Fills the job's folder and starts its script there.
+
+        Raises: OSError, SandboxError, WorkerLost.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends whatever runs between jobs."""
+
+    async def _run(self, job: Job) -> Execution:
+        scratch = make_scratch(job)
+        try:
+            started = await self.start(job, scratch)
+            try:
+                watched = await _watch(started, job.limits)
+            finally:
+                await started.process.finish()
+                exceeded, peak = await in_thread(_lift, started.groups)
+            watched.stopped = watched.stopped or exceeded
+            watched.peak_bytes = max(watched.peak_bytes, peak)
+            return await in_thread(self._conclude, job, scratch, started, watched)
+        except OSError as exc:
+            raise SandboxError(f"the folder of {job.name} cannot be made: {exc}. Is the disk full?") from exc
+        finally:
+            await in_thread(remove, scratch.root)
+
+    def _conclude(self, job: Job, scratch: Scratch, started: Started, watched: _Watched) -> Execution:
+        """The record of an ended job, whose files are moved to its folder."""
+        process = started.process
+        returncode = -signal.SIGKILL if process.status is None else os.waitstatus_to_exitcode(process.status)
+        stdout, stderr = process.stdout.value(), process.stderr.value()
+        normalise = Normaliser(scratch.work, (scratch.temp, scratch.home, scratch.root.parent), python_of(job))
+        execution = Execution(
+            outcome=watched.stopped or _outcome(returncode, job.limits, scratch.work, stderr),
+            returncode=returncode,
+            stdout=cut(normalise(stdout)),
+            stderr=cut(normalise(stderr)),
+            execution_time=watched.seconds,
+            memory_bytes=watched.peak_bytes or None,
+            backend=self.name,
+            layers=started.layers,
+            folder=job.folder,
+        )
+        collect(scratch, job.folder, stdout, stderr)
+        return execution
+
+
+def python_of(job: Job) -> Path:
+    return job.python or Path(sys.executable)
+
+
+def cpu_ceiling(limits: Limits) -> int:
+    """Whole CPU seconds that a job may use."""
+    return math.ceil(limits.cpu_seconds or limits.wall_seconds * (os.cpu_count() or 1))
+
+
+def _check(job: Job) -> None:
+    if Path(job.name).name != job.name or job.name in ("", ".", "..", "input", "final"):
+        raise SandboxError(f"{job.name!r} cannot be the name of a script: give a plain file name")
+    if job.folder.exists():
+        raise SandboxError(f"{job.folder} exists already; every job needs a folder of its own")
+
+
+async def _watch(started: Started, limits: Limits) -> _Watched:
+    """Waits for the end of a job's process, or for the first limit that the job passes."""
+    start, peak = time.monotonic(), 0
+    while True:
+        left = start + limits.wall_seconds - time.monotonic()
+        if await started.process.ended(min(max(left, 0), _LOOK_SECONDS)):
+            return _Watched(time.monotonic() - start, peak, None)
+        used, stopped = await in_thread(_look, started, limits)
+        peak = max(peak, used.memory_bytes)
+        if time.monotonic() - start >= limits.wall_seconds:
+            return _Watched(time.monotonic() - start, peak, "timeout")
+        if stopped:
+            return _Watched(time.monotonic() - start, peak, stopped)
+
+
+def _look(started: Started, limits: Limits) -> tuple[Usage, Outcome | None]:
+    """What a job uses now, and the limit that it has passed."""
+    used = usage(started.process.members(), limits.memory_bytes)
+    exceeded = started.groups.exceeded() if started.groups else None
+    return used, exceeded or _passed(used, limits)
+
+
+def _passed(used: Usage, limits: Limits) -> Outcome | None:
+    """The limit that a job has passed; the number of processes is checked where the kernel does not do it."""
+    if limits.memory_bytes is not None and used.memory_bytes > limits.memory_bytes:
+        return "memory"
+    if used.cpu_seconds > cpu_ceiling(limits):
+        return "timeout"
+    return "killed" if used.processes > limits.processes else None
+
+
+def _lift(groups: Groups | None) -> tuple[Outcome | None, int]:
+    """What the kernel's limits have to tell of an ended job, which they are then taken from."""
+    if groups is None:
+        return None, 0
+    try:
+        return groups.exceeded(), groups.peak_bytes()
+    finally:
+        groups.remove()
+
+
+def _outcome(returncode: int, limits: Limits, work: Path, stderr: bytes) -> Outcome:
+    """How a script ended that the sandbox did not end."""
+    if returncode == 0:
+        return "ok"
+    if returncode == -signal.SIGXCPU:
+        return "timeout"
+    # Python ignores SIGXFSZ and raises OSError instead, so a file of exactly the limit's size is the evidence.
+    if returncode == -signal.SIGXFSZ or largest_file_bytes(work) >= limits.file_bytes:
+        return "output_limit"
+    if returncode < 0:
+        return "killed"
+    last_line = stderr.strip().rpartition(b"\n")[2]
+    return "memory" if limits.memory_bytes and b"MemoryError" in last_line.partition(b":")[0] else "error"

@@ -1,0 +1,161 @@
+"""Runs a script in a process that was forked ready-made, as if it were `python script.py`.
+
+The process has its standard streams, folder, and fence already. What is left: the modules, arguments, paths and random
+states of a fresh interpreter, the report of an uncaught exception without our own frames, and the interpreter's
+shutdown (threads, exit handlers, the globals' finalisers) without the costly teardown of every imported module.
+"""
+
+import atexit
+import gc
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import types
+import warnings
+from importlib.machinery import SourceFileLoader
+from typing import NoReturn
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Script:
+    """A script in a process that was made for it: `names` are the globals to run `code()` with."""
+
+    def __init__(self, script: str, argv: list[str], environment: dict[str, str], seed: int | None) -> None:
+        self._ready_made = set(sys.modules)
+        _refresh(environment, seed)
+        self._path = os.path.abspath(script)  # noqa: PTH100 - pathlib would cost the fork server its import
+        sys.argv = [script, *argv]
+        sys.orig_argv = [sys.executable, script, *argv]
+        sys.path[0] = os.path.dirname(os.path.realpath(self._path))  # noqa: PTH120
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        self.names = main.__dict__
+        self.names["__loader__"] = SourceFileLoader("__main__", self._path)
+        self.names["__builtins__"] = sys.modules["builtins"]
+        self.names |= {"__file__": self._path, "__cached__": None, "__annotations__": {}}
+
+    def code(self) -> types.CodeType:
+        """The compiled script.
+
+        Raises: SyntaxError, OSError.
+        """
+        with io.open_code(self._path) as file:
+            return compile(file.read(), self._path, "exec", dont_inherit=True)
+
+    def end(self, exc: BaseException | None) -> NoReturn:
+        """Ends the process as the interpreter would after the script's own code, which raised `exc`."""
+        code = self._code_of(exc)
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+        except BaseException as late:
+            self._report(late)
+        atexit._run_exitfuncs()
+        _flush()
+        self._finalise()
+        code = 120 if not _flush() and code == 0 else code
+        if isinstance(exc, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        os._exit(code & 0xFF)
+
+    def _code_of(self, exc: BaseException | None) -> int:
+        """The exit code of a script whose own code raised this; what the interpreter prints about it is printed."""
+        if exc is None:
+            return 0
+        if not isinstance(exc, SystemExit):
+            self._report(exc)
+            return 1
+        code = exc.code
+        if code is None:
+            return 0
+        if isinstance(code, int):
+            return code if -(2**63) <= code < 2**63 else -1
+        _flush()
+        try:
+            text = str(code)
+        except BaseException:  # the interpreter then prints an empty line
+            text = ""
+        sys.stderr.write(f"{text}\n")
+        return 1
+
+    def _report(self, exc: BaseException) -> None:
+        """What the interpreter prints of an uncaught exception, through the hook that the script may have set."""
+        self._strip(exc)
+        sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, exc.__traceback__
+        _flush_one(sys.stdout)
+        try:
+            sys.excepthook(type(exc), exc, exc.__traceback__)
+        except BaseException as second:
+            self._strip(second)
+            sys.stderr.write("Error in sys.excepthook:\n")
+            sys.__excepthook__(type(second), second, second.__traceback__)
+            sys.stderr.write("\nOriginal exception was:\n")
+            sys.__excepthook__(type(exc), exc, exc.__traceback__)
+
+    def _strip(self, exc: BaseException) -> None:
+        """Takes our own frames, which come first, out of an exception's traceback."""
+        trace = exc.__traceback__
+        while trace and trace.tb_frame.f_globals is not self.names:
+            trace = trace.tb_next
+        exc.__traceback__ = trace
+
+    def _finalise(self) -> None:
+        """Drops the globals of the script and of its own modules, so that their finalisers run."""
+        own = [module for name, module in sys.modules.items() if name not in self._ready_made and name != "__main__"]
+        for names in (self.names, *(vars(module) for module in reversed(own) if isinstance(module, types.ModuleType))):
+            for private in (True, False):
+                for name in list(names):
+                    if name != "__builtins__" and (name.startswith("_") and not name.startswith("__")) is private:
+                        names[name] = None
+        gc.collect()
+
+
+def _refresh(environment: dict[str, str], seed: int | None) -> None:
+    """Undoes what the fork server did that a fresh interpreter would not have done."""
+    os.environ.clear()
+    os.environ.update(environment)
+    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+        del sys.modules[name]
+    _reseed(seed)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process.current_process()._config["authkey"] = process.AuthenticationString(os.urandom(32))
+
+
+def _reseed(seed: int | None) -> None:
+    """Gives the process its own random states; all children of one fork server would draw the same numbers."""
+    random.seed(seed)
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed(seed)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed) if seed is not None else torch.seed()
+
+
+def _flush() -> bool:
+    return _flush_one(sys.stdout) & _flush_one(sys.stderr)
+
+
+def _flush_one(stream: object) -> bool:
+    """Whether a stream, if there still is one, could be flushed."""
+    if stream is None or getattr(stream, "closed", False):
+        return True
+    try:
+        stream.flush()  # type: ignore[attr-defined]
+    except BaseException as exc:
+        sys.unraisablehook(
+            types.SimpleNamespace(
+                exc_type=type(exc), exc_value=exc, exc_traceback=exc.__traceback__, err_msg=None, object=stream
+            )
+        )
+        return False
+    return True
+
+
+def quiet_fork() -> int:
+    """`os.fork()` without Python's warning about threads: numerical libraries keep some, and know how to fork."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()

@@ -1,0 +1,66 @@
+"""What of the file system a fenced script may reach: the interpreter, libraries, and its own folders."""
+
+import site
+import sys
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.execution.fence import existing
+from machine_learning_engineering.shared_libraries.execution.scratch import Scratch
+from machine_learning_engineering.shared_libraries.records import Job
+
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/proc", "/sys/devices/system", "/sys/fs/cgroup")
+_SETTINGS = (
+    "alternatives", "ca-certificates", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf",
+    "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "protocols", "resolv.conf",
+    "services", "ssl", "timezone",
+)  # fmt: skip
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_SHARED_MEMORY = "/dev/shm"
+
+
+@cache
+def _always() -> tuple[str, ...]:
+    """Readable for every script of this interpreter."""
+    prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    libraries = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    settings = [f"/etc/{name}" for name in _SETTINGS]
+    found = existing([*_SYSTEM, *settings, *_interpreter(Path(sys.executable)), *sorted(prefixes), *sorted(libraries)])
+    return tuple(path for path in found if path != "/")
+
+
+def _interpreter(python: Path) -> list[str]:
+    """The folders of an interpreter and of the one that it links to."""
+    return [str(path.absolute().parent.parent) for path in (python, python.resolve())]
+
+
+def readable_paths(job: Job) -> tuple[str, ...]:
+    """What the job's script may read and run, besides what it may write."""
+    runner = [str(job.runner)] if job.runner else []
+    return existing([*_always(), *runner, *(_interpreter(job.python) if job.python else [])])
+
+
+def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tuple[str, ...]:
+    """Where the job's script may write. Pools of processes need shared memory, also where it is everybody's."""
+    own = [scratch.work, scratch.home, scratch.temp, *([job.cwd] if job.cwd else [])]
+    shared = ("/tmp", _SHARED_MEMORY) if shared_are_private else (_SHARED_MEMORY,)
+    return existing([*map(str, own), *shared, *(f"/dev/{name}" for name in _DEVICES)])
+
+
+def hidden_folders() -> tuple[str, ...]:
+    """Shared places that a script finds empty."""
+    return ("/run",) if Path("/run").is_dir() else ()
+
+
+def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
+    """Folders and their places inside: a private /tmp, what lies below it and is needed, and the view as `input`."""
+    covered = ("/tmp", *hidden_folders())
+    needed = (*readable_paths(job), str(scratch.root), *([str(job.cwd)] if job.cwd else []))
+    kept = [(path, path) for path in needed if any(Path(path).is_relative_to(folder) for folder in covered)]
+    view = [(str(job.view.path), str(view_place(scratch)))] if job.view else []
+    return ((str(scratch.system_temp), "/tmp"), *sorted(kept), *view)
+
+
+def view_place(scratch: Scratch) -> Path:
+    return scratch.work / "input"

@@ -1,0 +1,182 @@
+"""Scripts run in forks of servers that have imported the heavy libraries already, behind a fence. Linux only.
+
+A script behaves as under `python script.py`. What the fence holds back, layer by layer, and what not, is told in
+`docs/security.md`. A fork server serves one profile of libraries and one number of threads; it starts with the first
+job that needs it, and anew after it died.
+"""
+
+import ast
+import asyncio
+import os
+import warnings
+from functools import cached_property
+
+from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
+from machine_learning_engineering.shared_libraries.execution import cgroups, kernel
+from machine_learning_engineering.shared_libraries.execution.cgroups import MemoryGroup
+from machine_learning_engineering.shared_libraries.execution.environment import script_environment
+from machine_learning_engineering.shared_libraries.execution.fence import Fence
+from machine_learning_engineering.shared_libraries.execution.fork_client import Forked, ForkServer, Request
+from machine_learning_engineering.shared_libraries.execution.local_sandbox import (
+    LOW_PRIORITY_NICE,
+    LocalSandbox,
+    Started,
+    cpu_ceiling,
+)
+from machine_learning_engineering.shared_libraries.execution.process import in_thread, new_token
+from machine_learning_engineering.shared_libraries.execution.reachable import (
+    binds,
+    hidden_folders,
+    readable_paths,
+    view_place,
+    writable_paths,
+)
+from machine_learning_engineering.shared_libraries.execution.scratch import Scratch, fill
+from machine_learning_engineering.shared_libraries.records import Job
+
+# Every layer that may be missing on a machine, or switched off for a proof that it is needed.
+LAYERS = ("user-namespace", "network", "mounts", "landlock", "seccomp", "memory-cgroup", "pids-cgroup")
+_ALWAYS = ("session", "environment", "private-folder", "rlimits", "no-new-privileges", "tree-kill", "output-cap")
+_FENCED = {"landlock", "network"}
+_BOOSTING = {"lightgbm", "xgboost", "catboost"}
+_SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
+_SHARED_MEMORY_BYTES = 2**30
+_SERVER_PROCESSES = 8192
+_SERVED_BY = {
+    "bare": ("bare", "core", "boost"),
+    "core": ("core", "boost"),
+    "boost": ("boost",),
+    "torch": ("torch",),
+}
+
+
+class WarmSandbox(LocalSandbox):
+    """Runs each job in a fork of a server that has imported its libraries.
+
+    `require` is the least containment to run at: `process`, or `fenced` (no other files, no network). `off` switches
+    layers off.
+    """
+
+    name = "warm"
+
+    def __init__(self, require: str = "process", off: frozenset[str] = frozenset()) -> None:
+        self._require, self._off = require, off
+        self._servers: dict[tuple[str, int], asyncio.Task[ForkServer]] = {}
+        if require == "fenced" and not self.enforces_seal:
+            raise SandboxUnavailable("this kernel has no Landlock, so scripts cannot be fenced; see `mle doctor`")
+
+    @cached_property
+    def enforces_seal(self) -> bool:
+        return "landlock" not in self._off and kernel.landlock_version() > 0
+
+    async def start(self, job: Job, scratch: Scratch) -> Started:
+        server = await self._server(profile_of(job), job.limits.threads)
+        layers = self._layers(server, job)
+        await in_thread(fill, scratch, job, copy_view="mounts" not in layers)
+        memory = job.limits.memory_bytes
+        groups = MemoryGroup(memory) if memory and "memory-cgroup" in layers else None
+        try:
+            request = _request(job, scratch, layers, (groups.path,) if groups else ())
+            process = await Forked.start(server, request, job.stdin, job.limits.output_bytes)
+        except BaseException:
+            if groups:
+                groups.remove()
+            raise
+        return Started(process, (*_ALWAYS, *layers), groups)
+
+    async def close(self) -> None:
+        """Ends the fork servers, and with them what still runs."""
+        servers, self._servers = self._servers, {}
+        for starting in servers.values():
+            starting.cancel()
+            if starting.done() and not starting.cancelled() and starting.exception() is None:
+                await starting.result().close()
+
+    async def _server(self, profile: str, threads: int) -> ForkServer:
+        """A living server whose libraries include the profile's, started if there is none."""
+        for name in _SERVED_BY[profile]:
+            if (name, threads) in self._servers:
+                profile = name
+                break
+        known = self._servers.get((profile, threads))
+        if known is None or (known.done() and (known.cancelled() or known.exception() or not known.result().alive)):
+            known = asyncio.create_task(ForkServer(profile, threads, self._process_bound()).ready())
+            self._servers[profile, threads] = known
+        return await asyncio.shield(known)
+
+    def _process_bound(self) -> int | None:
+        """How many processes a whole server may have; None where the kernel cannot bound them."""
+        return None if "pids-cgroup" in self._off or not cgroups.usable("pids") else _SERVER_PROCESSES
+
+    def _layers(self, server: ForkServer, job: Job) -> tuple[str, ...]:
+        """The layers that this job gets: what the machine has, what was not switched off, what the job does not need.
+
+        Raises: SandboxUnavailable if that is less than required.
+        """
+        missing = set(server.missing) | set(self._off) | ({"network"} if job.limits.network else set())
+        if "user-namespace" in missing:
+            missing |= {"network", "mounts"}
+        for layer, controller in (("memory-cgroup", "memory"), ("pids-cgroup", "pids")):
+            if not cgroups.usable(controller):
+                missing.add(layer)
+        lacking = sorted(_FENCED & missing - ({"network"} if job.limits.network else set()))
+        if self._require == "fenced" and lacking:
+            why = "; ".join(f"{layer}: {server.missing.get(layer) or 'switched off'}" for layer in lacking)
+            raise SandboxUnavailable(f"scripts cannot be fenced here ({why}); see `mle doctor`, or require 'process'")
+        return tuple(layer for layer in LAYERS if layer not in missing)
+
+
+def profile_of(job: Job) -> str:
+    """The smallest profile with the libraries that a script imports; none for another interpreter."""
+    if job.python or job.runner:
+        return "bare"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the script's own style
+            tree = ast.parse(job.script)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "bare"
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {name.partition(".")[0] for name in names}
+    if "torch" in imported:
+        return "torch"
+    return "boost" if imported & _BOOSTING else "core" if imported & _SCIENCE else "bare"
+
+
+def _request(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[str, ...]) -> Request:
+    script = job.name if job.cwd is None and job.runner is None else str(scratch.work / job.name)
+    main, argv = (str(job.runner), (script, *job.argv)) if job.runner else (script, job.argv)
+    return Request(
+        script=main,
+        argv=argv,
+        command=(str(job.python), main, *argv) if job.python else (),
+        cwd=str(job.cwd or scratch.work),
+        environment=script_environment(job, scratch.home, scratch.temp, new_token(), os.environ),
+        seed=job.seed,
+        fence=_fence(job, scratch, layers, groups),
+    )
+
+
+def _fence(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[str, ...]) -> Fence:
+    mounted = "mounts" in layers
+    limits = job.limits
+    return Fence(
+        reads=readable_paths(job),
+        writes=writable_paths(job, scratch, shared_are_private=mounted),
+        hidden=hidden_folders() if mounted else (),
+        binds=binds(job, scratch) if mounted else (),
+        read_only=(str(view_place(scratch)),) if mounted and job.view else (),
+        shared_memory_bytes=limits.memory_bytes or _SHARED_MEMORY_BYTES,
+        cgroups=groups,
+        file_bytes=limits.file_bytes,
+        cpu_seconds=cpu_ceiling(limits),
+        processes=limits.processes if "user-namespace" in layers else -1,
+        nice=LOW_PRIORITY_NICE if job.low_priority else 0,
+        user_namespace="user-namespace" in layers,
+        network_namespace="network" in layers,
+        refuse_tcp=not limits.network and "network" not in layers,
+        mounts=mounted,
+        landlock="landlock" in layers,
+        seccomp="seccomp" in layers,
+    )
