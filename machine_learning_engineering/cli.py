@@ -108,7 +108,7 @@ def run(
     config = RunConfig.from_env(**{name: value for name, value in settings.items() if value is not None})
     console = Console()
     result = _until_stopped(solve(request, config, out, listener=console.show))
-    console.finish(result.folder, result.task, result.winner)
+    console.finish(result.task, result.winner, result.files)
 
 
 def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
@@ -134,6 +134,17 @@ def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(watched())
     except asyncio.CancelledError:
         raise Stopped from None
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    live: Annotated[bool, typer.Option(help="Write it anew, and have the page reload, until the run ends.")] = False,
+) -> None:
+    """Write a run's report.html: its search, scores, scripts and plots in one file."""
+    from machine_learning_engineering.shared_libraries.report.page import build_report, keep_report
+
+    typer.echo(keep_report(run) if live else build_report(run))
 
 
 @app.command()

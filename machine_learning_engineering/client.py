@@ -31,6 +31,16 @@ class Result:
     def solution(self) -> Path:
         return self.folder / "final" / "solution.py"
 
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What was made, by what it is; those that exist."""
+        made = {"submission": self.submission, "solution": self.solution, "report": self.report, "run": self.folder}
+        return {what: path for what, path in made.items() if path.exists()}
+
 
 def find_request(source: str | Path, **said: Any) -> TaskRequest:
     """The request for a task folder, a CSV file or a bundled task's name; `said` are further fields of TaskRequest.
@@ -66,7 +76,21 @@ async def solve(
         run.journal.listen(listener)
     publisher = await run_pipeline(run)
     assert publisher.winner is not None  # run_pipeline raises where nothing was published
+    await _report(run.folder)
     return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
+
+
+async def _report(folder: Path) -> None:
+    """Writes the report; a finished run stays a finished run if that fails."""
+    import asyncio
+    import logging
+
+    from machine_learning_engineering.shared_libraries.report.page import build_report
+
+    try:
+        await asyncio.to_thread(build_report, folder)
+    except Exception as exc:
+        logging.getLogger(__name__).warning("the report of %s could not be written: %s", folder, exc)
 
 
 def describe(source: str | Path, **said: Any) -> dict[str, Any]:

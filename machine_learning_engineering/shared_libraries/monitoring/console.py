@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,8 @@ class Console:
         if line := _line(entry):
             self._out.print(f"[dim]{entry.at - self._began:7.1f} s[/dim]  {line}", markup=True)
 
-    def finish(self, folder: Path, task: Task, winner: Attempt) -> None:
-        """The headline of a finished run and its files."""
+    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
+        """The headline of a finished run and where its files are."""
         score, metric = winner.score, task.metric
         if score is None or score.value is None:  # an agent had to repair the winner for the full data
             self._out.print(
@@ -52,9 +52,8 @@ class Console:
             )
         for note in task.notes:
             self._out.print(f"note: {note}", markup=False)
-        self._out.print(f"submission  {folder / 'final' / 'submission.csv'}", markup=False)
-        self._out.print(f"solution    {folder / 'final' / 'solution.py'}", markup=False)
-        self._out.print(f"run         {folder}", markup=False)
+        for what, path in files.items():
+            self._out.print(f"{what:11} {path}", markup=False)
 
     def list_tasks(self, tasks: Iterable[BundledTask]) -> None:
         """A table of bundled tasks."""

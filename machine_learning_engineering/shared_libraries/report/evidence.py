@@ -1,0 +1,168 @@
+"""What a report shows of a run's data: the task, how its columns are spread, and predictions beside held-out truth.
+
+The task is read again from where the run found it. Where the data are gone or changed, the report says so and goes on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import MleError
+from machine_learning_engineering.shared_libraries.records import ColumnProfile, RunStarted, Task, TaskRequest, View
+from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
+from machine_learning_engineering.shared_libraries.scoring.views import held_out
+from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_COLUMNS = 40  # that are drawn; the table says how many more there are
+_BINS = 16
+_BARS = 8
+_SAMPLE = 20_000  # rows that a column is drawn from
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How often a column has which values: bins from `low` to `high` for numbers, labels for anything else."""
+
+    counts: tuple[int, ...]
+    edges: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    profile: ColumnProfile
+    spread: Spread | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one script on held-out rows, in row order, beside the truth.
+
+    Regression: `truth` and `given` are numbers. Classes: both are labels, and `chances` has one row of probabilities a
+    row, in the order of `classes`, where the metric asks for probabilities.
+    """
+
+    truth: tuple[Any, ...]
+    given: tuple[Any, ...]
+    classes: tuple[str, ...] = ()
+    chances: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is shown of the data; `missing` says in a sentence why something could not be."""
+
+    task: Task | None = None
+    target: Spread | None = None
+    columns: tuple[Column, ...] = ()
+    predictions: Predictions | None = None
+    missing: str = ""
+
+
+def gather(story: Story) -> Evidence:
+    """The evidence of a run; nothing here raises for data that are not there any more."""
+    if story.started is None:
+        return Evidence(missing="The run had not begun to read its data.")
+    try:
+        with _task(story.started) as task:
+            if task.digest != story.started.task_digest:
+                return Evidence(missing="The data were changed since the run began, so they are not shown.")
+            target, columns = _spreads(task)
+            predictions, missing = _predictions(story, task)
+            return Evidence(task, target, columns, predictions, missing)
+    except (MleError, ValidationError, OSError, ValueError) as exc:
+        return Evidence(missing=f"The data of this run cannot be read any more. {exc}")
+
+
+@contextmanager
+def _task(started: RunStarted) -> Iterator[Task]:
+    """The task of a run; files that are cut from a lone CSV lie in a folder of ours meanwhile, not in the run's."""
+    from machine_learning_engineering.shared_libraries.tasks.load import load_task
+
+    with TemporaryDirectory(prefix="mle-report-") as work:
+        yield load_task(TaskRequest.model_validate(started.request), Path(work))
+
+
+def _spreads(task: Task) -> tuple[Spread | None, tuple[Column, ...]]:
+    train = read_table(task.train)
+    sample = train if len(train) <= _SAMPLE else train.sample(_SAMPLE, random_state=0)
+    profile = task.profile
+    target = Spread(profile.class_counts, labels=profile.classes) if profile.classes else None
+    columns = tuple(Column(one, _spread(sample, one)) for one in profile.columns[:MOST_COLUMNS])
+    return target or _spread(sample, profile.target), columns
+
+
+def _spread(table: "pd.DataFrame", column: ColumnProfile) -> Spread | None:
+    """How a column is spread; None where a picture tells nothing."""
+    import numpy as np
+    import pandas as pd
+
+    if column.name not in table.columns or column.kind in ("constant", "identifier", "datetime"):
+        return None
+    cells = table[column.name]
+    cells = cells[~is_missing(cells.str.strip())]
+    if column.kind in ("numeric", "integer"):
+        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
+        numbers = numbers[np.isfinite(numbers)]
+        if not len(numbers):
+            return None
+        counts, edges = np.histogram(numbers, bins=min(_BINS, max(2, column.unique)))
+        return Spread(tuple(map(int, counts)), edges=tuple(map(float, edges)))
+    if column.kind == "text":
+        counts, edges = np.histogram(cells.str.count(r"\S+"), bins=_BINS)
+        return Spread(tuple(map(int, counts)), edges=tuple(map(float, edges)))
+    common = cells.value_counts().head(_BARS)
+    return Spread(tuple(map(int, common)), labels=tuple(str(label)[:40] for label in common.index))
+
+
+def _predictions(story: Story, task: Task) -> tuple[Predictions | None, str]:
+    """The predictions of the winner on held-out rows, or None and why."""
+    node = story.winner if story.winner and story.winner.value is not None else story.best
+    if node is None:
+        return None, "No script has a score yet, so there are no predictions to show."
+    try:
+        return _read_predictions(story, task, node), ""
+    except (MleError, ValidationError) as exc:
+        return None, f"The predictions of {node.title} cannot be read any more. {exc}"
+
+
+def _read_predictions(story: Story, task: Task, node: Node) -> Predictions:
+    import pandas as pd
+
+    assert story.started is not None
+    config = RunConfig(**story.started.config)
+    view = View(kind="search", fold=int(node.views[0].rpartition("-")[2]))
+    held = held_out(task, view, config)
+    assert held is not None
+    table = check_submission(story.folder / node.execution.folder / "final" / "submission.csv", held.expected)
+    if task.problem == "regression":
+        numbers = pd.to_numeric(held.labels).astype(float)
+        return Predictions(tuple(numbers), tuple(table.iloc[:, 0].astype(float)))
+    classes = task.profile.classes
+    truth = tuple(map(str, held.labels))
+    if task.metric.predicts == "label":
+        return Predictions(truth, tuple(map(str, table.iloc[:, 0])), classes)
+    return _from_chances(truth, table, classes)
+
+
+def _from_chances(truth: tuple[str, ...], table: "pd.DataFrame", classes: tuple[str, ...]) -> Predictions:
+    """A single column holds the probability of the last class; columns named after classes stand in any order."""
+    import numpy as np
+
+    if set(table.columns) == set(classes):
+        table = table[list(classes)]
+    chances = table.to_numpy(dtype=float)
+    if chances.shape[1] == 1:
+        chances = np.column_stack([1 - chances[:, 0], chances[:, 0]])
+    given = tuple(classes[number] for number in chances.argmax(axis=1))
+    return Predictions(truth, given, classes, tuple(map(tuple, chances.tolist())))

@@ -1,0 +1,357 @@
+"""What happened in a run, told from its journal alone: a fold over the entries to frozen records.
+
+`read_story(folder)` is all that report, leaderboard and lists of runs need. It reads no blob and waits for no lock, so
+it may be asked while the run goes on.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
+from machine_learning_engineering.shared_libraries.records import (
+    Decision,
+    Execution,
+    JournalEntry,
+    LlmCall,
+    Metric,
+    Published,
+    RunEnded,
+    RunStarted,
+    Score,
+    Scored,
+    ScriptRun,
+    StateDelta,
+)
+from machine_learning_engineering.shared_libraries.report.lineage import (
+    Address,
+    EdgeKind,
+    address,
+    current_solutions,
+    plan,
+    sources,
+)
+from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_blob, read_journal
+from machine_learning_engineering.shared_libraries.tasks.metrics import find_metric
+
+Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A way from one script to another: made from it (`base`, `reference`), told by it (`guide`), or mending it."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+
+
+@dataclass(frozen=True)
+class Node:
+    """One script that ran. `execution` is that of the search view; `final` that on all data, where there was one.
+
+    Times are seconds of the run, over all its sessions. `plan` and `bug` are packed texts for `Story.text`.
+    """
+
+    key: str
+    slot: str
+    ordinal: int
+    where: Address
+    script: str
+    execution: Execution
+    started: float
+    ended: float
+    views: tuple[str, ...] = ()
+    score: Score | None = None
+    final: Execution | None = None
+    author: str = ""
+    plan: Any = None
+    bug: Any = None
+    adopted: bool = False
+    published: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.where.title + (f" (version {self.ordinal + 1})" if self.ordinal else "")
+
+    @property
+    def short(self) -> str:
+        """The title where there is little room."""
+        return self.where.title.replace("Refinement", "Refine") + (f"·{self.ordinal + 1}" if self.ordinal else "")
+
+    @property
+    def value(self) -> float | None:
+        """The score, None where there is none or the script failed."""
+        return self.score.value if self.score is not None and self.succeeded else None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no score, in a few words; empty for a script that worked."""
+        if self.succeeded:
+            return ""
+        return (self.score.reason if self.score else None) or f"The script ended with outcome {self.execution.outcome}."
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that took time, in seconds of the run."""
+
+    kind: Literal["model", "script", "final run"]
+    name: str
+    start: float
+    end: float
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run so far. `nodes` are in the order in which they ended; `state` is the packed session state."""
+
+    folder: Path
+    metric: Metric
+    status: Status
+    reason: str = ""
+    started: RunStarted | None = None
+    sessions: int = 0
+    seconds: float = 0.0
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    spans: tuple[Span, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    published: Published | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_key(self) -> dict[str, Node]:
+        return {node.key: node for node in self.nodes}
+
+    @property
+    def leaderboard(self) -> tuple[Node, ...]:
+        """The scripts that have a score, best first, the oldest of equals first."""
+        sign = -1 if self.metric.maximize else 1
+        scored = [(node.value, node) for node in self.nodes if node.value is not None]
+        return tuple(node for _, node in sorted(scored, key=lambda pair: sign * pair[0]))
+
+    @property
+    def best(self) -> Node | None:
+        return next(iter(self.leaderboard), None)
+
+    @property
+    def winner(self) -> Node | None:
+        """The script whose submission is published; the best so far where none is."""
+        if self.published is None:
+            return self.best
+        return self.by_key.get(_key(self.published.slot, self.published.ordinal), self.best)
+
+    def lineage(self, node: Node | None) -> frozenset[str]:
+        """The keys of a script and of all that it was made of."""
+        found: set[str] = set()
+        waiting = [node.key] if node else []
+        while waiting:
+            key = waiting.pop()
+            if key not in found:
+                found.add(key)
+                waiting += [edge.source for edge in self.edges if edge.target == key and edge.kind != "guide"]
+        return frozenset(found)
+
+    def base_of(self, node: Node) -> Node | None:
+        """The script that a script was made from, to compare the two."""
+        nodes = self.by_key
+        order = ("fix", "base", "rewrite", "reference")
+        found = [edge for edge in self.edges if edge.target == node.key and edge.kind in order]
+        return nodes.get(min(found, key=lambda edge: order.index(edge.kind)).source) if found else None
+
+    def text(self, value: Any) -> str:
+        """A text of the packed state; a sentence in brackets where its blob is missing or altered."""
+        if not isinstance(value, dict):
+            return value if isinstance(value, str) else ""
+        return self.blob(str(value.get("$blob", "")))
+
+    def blob(self, digest: str) -> str:
+        """The text of a digest; a sentence in brackets where its blob is missing or altered."""
+        try:
+            return read_blob(self.folder, digest)
+        except (JournalError, OSError) as exc:
+            return f"(not available: {exc})"
+
+
+def read_story(folder: Path) -> Story:
+    """The story of the run in `folder`. Raises: JournalError if there is none or it cannot be read."""
+    entries = read_journal(folder)
+    ended = entries[-1] if entries and isinstance(entries[-1], RunEnded) else None
+    return tell(folder, entries, _metric(folder, entries), going_on=ended is None and is_open(folder))
+
+
+def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on: bool = False) -> Story:
+    """The story that these entries tell."""
+    fold = _Fold()
+    for entry in entries:
+        fold.take(entry)
+    status, reason = fold.ending
+    adopted = set(current_solutions(fold.state).values())
+    nodes = tuple(replace(node, adopted=node.script in adopted and node.succeeded) for node in fold.nodes.values())
+    return Story(
+        folder=folder,
+        metric=metric,
+        status="going on" if going_on else status,
+        reason=reason,
+        started=fold.started,
+        sessions=fold.sessions,
+        seconds=fold.now,
+        nodes=nodes,
+        edges=tuple(fold.edges),
+        spans=tuple(fold.spans),
+        decisions=tuple(fold.decisions),
+        published=fold.published,
+        state=fold.state,
+    )
+
+
+class _Fold:
+    """The story while it is being read."""
+
+    def __init__(self) -> None:
+        self.started: RunStarted | None = None
+        self.sessions = 0
+        self.now = 0.0  # seconds of the run at the entry just read
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[Edge] = []
+        self.spans: list[Span] = []
+        self.decisions: list[Decision] = []
+        self.published: Published | None = None
+        self.state: dict[str, Any] = {}
+        self.ending: tuple[Status, str] = ("interrupted", "")
+        self._offset = 0.0
+        self._bugs: dict[str, Any] = {}
+        self._writers: dict[str, str] = {}  # who wrote a slot's code last, whether or not it has run yet
+
+    def take(self, entry: JournalEntry) -> None:
+        if isinstance(entry, RunStarted):
+            self._begin(entry)
+        self.now = max(self.now, entry.at - self._offset)
+        match entry:
+            case LlmCall():
+                tokens = entry.prompt_tokens + entry.completion_tokens
+                self._span("model", entry.agent, entry.seconds, tokens)
+            case ScriptRun():
+                self._script(entry)
+            case Scored():
+                self._change(_key(entry.slot, entry.ordinal), score=entry.score)
+            case StateDelta():
+                self._delta(entry)
+            case Decision():
+                self.decisions.append(entry)
+            case Published():
+                self.published = entry
+                self._change(_key(entry.slot, entry.ordinal), published=True)
+            case RunEnded():
+                self.ending = (entry.status, entry.reason)
+
+    def _begin(self, entry: RunStarted) -> None:
+        """Joins a session to the earlier ones: the time between two sessions does not count."""
+        self.started = self.started or entry
+        self.sessions += 1
+        self._offset = entry.at - self.now
+        self.ending = ("interrupted", "")
+
+    def _span(self, kind: Literal["model", "script", "final run"], name: str, seconds: float, tokens: int = 0) -> float:
+        start = max(self.now - seconds, 0.0)
+        self.spans.append(Span(kind, name, start, self.now, tokens))
+        return start
+
+    def _script(self, entry: ScriptRun) -> None:
+        key, execution = _key(entry.slot, entry.ordinal), entry.execution
+        on_all = entry.view == "final"
+        seconds = 0.0 if execution.cached else execution.execution_time
+        start = self._span("final run" if on_all else "script", entry.slot, seconds)
+        if key not in self.nodes:
+            where = address(entry.slot)
+            self._link(key, entry, where)
+            self.nodes[key] = Node(
+                key=key,
+                slot=entry.slot,
+                ordinal=entry.ordinal,
+                where=where,
+                script=entry.script,
+                execution=execution,
+                started=start,
+                ended=self.now,
+                plan=plan(where, self.state),
+            )
+        node = self.nodes[key]
+        if on_all:
+            self._change(key, final=execution)
+        else:
+            self._change(key, views=(*node.views, entry.view), ended=self.now)
+
+    def _link(self, key: str, entry: ScriptRun, where: Address) -> None:
+        """The ways to a new script. Its own earlier version counts as mended until its author is known."""
+        before = _key(entry.slot, entry.ordinal - 1)
+        if before in self.nodes:
+            self.edges.append(Edge(before, key, "fix"))
+            return
+        for kind, digest in sources(where, self.state):
+            if source := self._made(digest, where.solution):
+                self.edges.append(Edge(source, key, kind))
+        if where.kind == "refinement":
+            ablations = [n for n in self.nodes.values() if n.where.kind == "ablation" and n.succeeded]
+            told = [n.key for n in ablations if (n.where.solution, n.where.step) == (where.solution, where.step)]
+            self.edges += [Edge(told[-1], key, "guide")] if told else []
+        if where.kind == "submission" and self.published and (source := self._best_key()):
+            self.edges.append(Edge(source, key, "base"))
+
+    def _best_key(self) -> str:
+        assert self.published is not None
+        key = _key(self.published.slot, self.published.ordinal)
+        return key if key in self.nodes else ""
+
+    def _made(self, digest: str, solution: int) -> str:
+        """The first script with this digest that worked, of its own solution if there is one."""
+        same = [node for node in self.nodes.values() if digest and node.script == digest]
+        same.sort(key=lambda node: (not node.succeeded, node.where.solution != solution))
+        return same[0].key if same else ""
+
+    def _delta(self, entry: StateDelta) -> None:
+        self.state |= entry.delta
+        if told := [value for name, value in entry.delta.items() if "_bug_summary_" in name]:
+            self._bugs[entry.agent] = told[-1]
+        if "_leakage_agent" not in entry.agent:
+            self._writers |= dict.fromkeys(entry.delta, entry.agent)
+        unsigned = [node for node in self.nodes.values() if not node.author and node.slot in entry.delta]
+        if unsigned:
+            self._sign(unsigned[-1], entry.agent)
+
+    def _sign(self, node: Node, author: str) -> None:
+        """Notes who wrote a script: a debug agent mends the version before, the first agent writes it anew."""
+        writer = self._writers.get(node.slot, author)
+        bug = self._bugs.get(writer.replace("debug_agent", "bug_summary_agent")) if "_debug_agent" in writer else None
+        self._change(node.key, author=author, bug=bug)
+        if "_debug_agent" not in writer:
+            self.edges = [replace(edge, kind="rewrite") if _mends(edge, node.key) else edge for edge in self.edges]
+
+    def _change(self, key: str, **fields: Any) -> None:
+        if key in self.nodes:
+            self.nodes[key] = replace(self.nodes[key], **fields)
+
+
+def _mends(edge: Edge, key: str) -> bool:
+    return edge.target == key and edge.kind == "fix"
+
+
+def _key(slot: str, ordinal: int) -> str:
+    return f"{slot}.{ordinal}"
+
+
+def _metric(folder: Path, entries: Iterable[JournalEntry]) -> Metric:
+    """The run's metric, named in run.json; where that is not readable, one of the direction that the state tells."""
+    try:
+        return find_metric(str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["metric"]))
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        lower = [entry.delta["lower"] for entry in entries if isinstance(entry, StateDelta) and "lower" in entry.delta]
+        return Metric(name="score", title="score", maximize=not (lower and lower[-1]), predicts="value")
