@@ -76,6 +76,7 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes for the whole run.")] = None,
     timeout: Annotated[int | None, typer.Option(help="Seconds that one script may take.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits and scripts.")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="warm (Linux: preloaded, fenced) or subprocess.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; the same command takes up a run that lies there.")
     ] = None,
@@ -104,6 +105,7 @@ def run(
         "minutes": minutes,
         "exec_timeout": timeout,
         "seed": seed,
+        "sandbox": sandbox,
     }
     config = RunConfig.from_env(**{name: value for name, value in settings.items() if value is not None})
     console = Console()

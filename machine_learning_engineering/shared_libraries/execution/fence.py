@@ -27,7 +27,8 @@ _IFF_UP, _SIOCSIFFLAGS = 0x1, 0x8914
 
 @dataclass(frozen=True)
 class Fence:
-    """What is closed around one script. Paths are absolute; `binds` maps paths outside to places inside.
+    """What is closed around one script. Paths are absolute; `binds` maps paths outside to places inside, of
+    which `writable_binds` can be written to; with `mounts` nothing else can, whatever its mode.
 
     The flags say which layers to apply; a layer that then fails stops the job. `mounts` needs `user_namespace`.
     """
@@ -36,7 +37,7 @@ class Fence:
     writes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
-    read_only: tuple[str, ...] = ()
+    writable_binds: tuple[str, ...] = ()
     shared_memory_bytes: int = 2**30
     cgroups: tuple[str, ...] = ()
     file_bytes: int = resource.RLIM_INFINITY
@@ -66,7 +67,7 @@ def close_around(fence: Fence) -> None:
     kernel.forbid_new_privileges()
     if fence.landlock:
         _allow_paths(fence)
-    if fence.user_namespace:
+    if fence.user_namespace or os.geteuid() == 0:
         kernel.drop_capabilities()
     if fence.seccomp:
         kernel.filter_syscalls(syscall_filter.program())
@@ -98,6 +99,7 @@ def _mount(fence: Fence) -> None:
     private = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kept = [(os.open(source, os.O_PATH), target) for source, target in fence.binds]
+    kernel.make_read_only("/")
     if os.path.isdir("/dev/shm"):  # noqa: PTH112 - pathlib would cost every job its import
         kernel.mount("tmpfs", "/dev/shm", "tmpfs", private, f"size={fence.shared_memory_bytes},mode=1777")
     for folder in fence.hidden:
@@ -106,9 +108,8 @@ def _mount(fence: Fence) -> None:
         _make_place(descriptor, target)
         kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
         os.close(descriptor)
-    for target in fence.read_only:
-        kept_flags = os.statvfs(target).f_flag & (private | kernel.MS_NOEXEC)
-        kernel.mount(None, target, None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kept_flags)
+        if target in fence.writable_binds:
+            kernel.make_writable(target)
 
 
 def _make_place(descriptor: int, target: str) -> None:
@@ -193,7 +194,7 @@ def probe() -> dict[str, str]:
     trials = {
         "user-namespace": everywhere,
         "network": Fence(user_namespace=True, network_namespace=True),
-        "mounts": Fence(user_namespace=True, mounts=True),
+        "mounts": Fence(user_namespace=True, mounts=True, binds=(("/", "/"),), writable_binds=("/",)),
         "landlock": Fence(landlock=True, reads=("/",)),
         "seccomp": Fence(seccomp=True),
     }

@@ -176,7 +176,7 @@ def _passed(used: Usage, limits: Limits) -> Outcome | None:
         return "memory"
     if used.cpu_seconds > cpu_ceiling(limits):
         return "timeout"
-    return "killed" if used.processes > limits.processes else None
+    return "killed" if used.threads > limits.processes else None
 
 
 def _lift(groups: Groups | None) -> tuple[Outcome | None, int]:

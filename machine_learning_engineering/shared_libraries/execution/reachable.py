@@ -17,6 +17,7 @@ _SETTINGS = (
     "services", "ssl", "timezone",
 )  # fmt: skip
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+_HIDDEN = ("/run", "/var/tmp", "/home", "/root", "/mnt", "/media", "/srv")
 _SHARED_MEMORY = "/dev/shm"
 
 
@@ -49,17 +50,22 @@ def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tupl
 
 
 def hidden_folders() -> tuple[str, ...]:
-    """Shared places that a script finds empty."""
-    return ("/run",) if Path("/run").is_dir() else ()
+    """Shared places and homes, which a script finds empty but for what it needs of them."""
+    return tuple(folder for folder in _HIDDEN if Path(folder).is_dir() and not Path(folder).is_symlink())
 
 
 def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
     """Folders and their places inside: a private /tmp, what lies below it and is needed, and the view as `input`."""
     covered = ("/tmp", *hidden_folders())
-    needed = (*readable_paths(job), str(scratch.root), *([str(job.cwd)] if job.cwd else []))
-    kept = [(path, path) for path in needed if any(Path(path).is_relative_to(folder) for folder in covered)]
+    needed = [path for path in readable_paths(job) if any(Path(path).is_relative_to(folder) for folder in covered)]
+    own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
     view = [(str(job.view.path), str(view_place(scratch)))] if job.view else []
-    return ((str(scratch.system_temp), "/tmp"), *sorted(kept), *view)
+    return ((str(scratch.system_temp), "/tmp"), *((path, path) for path in sorted({*needed, *own})), *view)
+
+
+def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:
+    """The places of `binds` that the script may write to."""
+    return ("/tmp", str(scratch.root), *([str(job.cwd)] if job.cwd else []))
 
 
 def view_place(scratch: Scratch) -> Path:

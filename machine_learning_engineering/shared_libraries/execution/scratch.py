@@ -10,12 +10,14 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.records import Job
 
+_DEEPEST = 50
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks of a file, copied when either side writes
 
 
@@ -86,10 +88,13 @@ def collect(scratch: Scratch, folder: Path, stdout: bytes, stderr: bytes) -> Non
 def remove(path: Path) -> None:
     """Removes a file or a whole folder, also one that a script made unwritable; follows no link."""
     if path.is_dir() and not path.is_symlink():
-        _open_up(path)
-        for folder, _, _ in os.walk(path):
-            _open_up(Path(folder))
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            _open_up(path)
+            for folder, _, _ in os.walk(path):
+                _open_up(Path(folder))
+            shutil.rmtree(path, ignore_errors=True)
+        except RecursionError:  # folders in folders, a thousand deep
+            subprocess.run(["rm", "-rf", "--", str(path)], check=False)
     else:
         path.unlink(missing_ok=True)
 
@@ -97,11 +102,12 @@ def remove(path: Path) -> None:
 def largest_file_bytes(folder: Path) -> int:
     """The size of the largest regular file below a folder, 0 if there is none."""
     sizes = [0]
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - names may be undecodable and many
-                sizes.append(found.st_size if stat.S_ISREG(found.st_mode) else 0)
+    with contextlib.suppress(RecursionError):  # folders in folders, a thousand deep
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - names may be undecodable and many
+                    sizes.append(found.st_size if stat.S_ISREG(found.st_mode) else 0)
     return max(sizes)
 
 
@@ -144,15 +150,18 @@ def _share_blocks(source: int, target: int) -> bool:
     return True
 
 
-def _move_files(source: Path, target: Path, skip: str | None = None) -> None:
+def _move_files(source: Path, target: Path, skip: str | None = None, depth: int = 0) -> None:
+    """Moves regular files, folder by folder; what lies deeper than any script of use goes is left behind."""
     _open_up(source)
+    if depth > _DEEPEST:
+        return
     for entry in list(os.scandir(source)):
         if entry.name == skip:
             continue
         moved = target / entry.name
         if entry.is_dir(follow_symlinks=False):
             moved.mkdir()
-            _move_files(Path(entry.path), moved)
+            _move_files(Path(entry.path), moved, depth=depth + 1)
         elif entry.is_file(follow_symlinks=False):
             _move_file(Path(entry.path), moved)
 

@@ -20,7 +20,16 @@ from machine_learning_engineering.shared_libraries.execution.process import Rule
 from machine_learning_engineering.shared_libraries.execution.scratch import Scratch, fill
 from machine_learning_engineering.shared_libraries.records import Job
 
-_LAYERS = ("session", "environment", "private-folder", "rlimits", "tree-kill", "memory-watch", "output-cap")
+_LAYERS = (
+    "session",
+    "environment",
+    "private-folder",
+    "rlimits",
+    "tree-kill",
+    "memory-watch",
+    "process-watch",
+    "output-cap",
+)
 
 
 class SubprocessSandbox(LocalSandbox):

@@ -30,6 +30,10 @@ _REFUSED = {
     "clock_settime": (227, 112), "syslog": (103, 116), "vhangup": (153, 58),
 }  # fmt: skip
 _CLONE = (56, 220)
+# Calls that name a process in an argument (its place), which may only be 0, the caller itself.
+_ON_ITSELF = {"prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "setpriority": (141, 140, 1)}
+_SOCKET = (41, 198)
+_FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink
 
 
 def supported() -> bool:
@@ -47,6 +51,12 @@ def program() -> bytes:
     code += [_op(_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
     for number in refused:
         code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
+    for call in _ON_ITSELF.values():
+        code += [_op(_EQUAL, call[row], 0, 4), _op(_LOAD, 16 + 8 * call[2]), _op(_EQUAL, 0, 0, 1)]
+        code += [_op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | errno.EPERM)]
+    code += [_op(_EQUAL, _SOCKET[row], 0, len(_FAMILIES) + 3), _op(_LOAD, 16)]
+    code += [_op(_EQUAL, family, len(_FAMILIES) - i, 0) for i, family in enumerate(_FAMILIES)]
+    code += [_op(_RETURN, _ERRNO | errno.EAFNOSUPPORT), _op(_RETURN, _ALLOW)]
     code += [_op(_EQUAL, _CLONE[row], 0, 3), _op(_LOAD, 16), _op(_ANY_BIT, _NEW_NAMESPACES, 0, 1)]
     code += [_op(_RETURN, _ERRNO | errno.EPERM), _op(_RETURN, _ALLOW)]
     return b"".join(code)

@@ -20,11 +20,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """What some processes use: memory now, CPU time so far (with their ended children), and how many they are."""
+    """What some processes use: memory now, CPU time so far (with their ended children), and their threads."""
 
     memory_bytes: int = 0
     cpu_seconds: float = 0.0
-    processes: int = 0
+    threads: int = 0
 
 
 def usage(pids: Iterable[int], memory_ceiling: int | None) -> Usage:
@@ -37,7 +37,8 @@ def usage(pids: Iterable[int], memory_ceiling: int | None) -> Usage:
     resident = sum(map(_resident_bytes, pids))
     if memory_ceiling is not None and resident > memory_ceiling and sys.platform == "linux":
         resident = sum(map(_proportional_bytes, pids))
-    return Usage(resident, sum(map(_cpu_seconds, pids)), len(pids))
+    times = [_times(pid) for pid in pids]
+    return Usage(resident, sum(seconds for seconds, _ in times), sum(threads for _, threads in times))
 
 
 def members(supervisor: int) -> list[int]:
@@ -100,15 +101,17 @@ def _proportional_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def _cpu_seconds(pid: int) -> float:
+def _times(pid: int) -> tuple[float, int]:
+    """The CPU seconds of a process and its ended children, and how many threads it has."""
     if sys.platform != "linux":
         with contextlib.suppress(psutil.Error):
-            return float(sum(psutil.Process(pid).cpu_times()[:4]))
-        return 0.0
+            process = psutil.Process(pid)
+            return float(sum(process.cpu_times()[:4])), process.num_threads()
+        return 0.0, 0
     with contextlib.suppress(OSError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / _TICKS
-    return 0.0
+        return sum(map(int, fields[11:15])) / _TICKS, int(fields[17])
+    return 0.0, 0
 
 
 def _marked(token: str) -> list[int]:

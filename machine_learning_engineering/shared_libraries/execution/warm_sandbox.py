@@ -28,7 +28,7 @@ from machine_learning_engineering.shared_libraries.execution.reachable import (
     binds,
     hidden_folders,
     readable_paths,
-    view_place,
+    writable_binds,
     writable_paths,
 )
 from machine_learning_engineering.shared_libraries.execution.scratch import Scratch, fill
@@ -36,7 +36,10 @@ from machine_learning_engineering.shared_libraries.records import Job
 
 # Every layer that may be missing on a machine, or switched off for a proof that it is needed.
 LAYERS = ("user-namespace", "network", "mounts", "landlock", "seccomp", "memory-cgroup", "pids-cgroup")
-_ALWAYS = ("session", "environment", "private-folder", "rlimits", "no-new-privileges", "tree-kill", "output-cap")
+_ALWAYS = (
+    "session", "environment", "private-folder", "rlimits", "no-new-privileges", "tree-kill", "memory-watch",
+    "process-watch", "output-cap",
+)  # fmt: skip
 _FENCED = {"landlock", "network"}
 _BOOSTING = {"lightgbm", "xgboost", "catboost"}
 _SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
@@ -166,7 +169,7 @@ def _fence(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[st
         writes=writable_paths(job, scratch, shared_are_private=mounted),
         hidden=hidden_folders() if mounted else (),
         binds=binds(job, scratch) if mounted else (),
-        read_only=(str(view_place(scratch)),) if mounted and job.view else (),
+        writable_binds=writable_binds(job, scratch) if mounted else (),
         shared_memory_bytes=limits.memory_bytes or _SHARED_MEMORY_BYTES,
         cgroups=groups,
         file_bytes=limits.file_bytes,
