@@ -5,7 +5,7 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose, library
+from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose
 from machine_learning_engineering.shared_libraries.records import ColumnProfile
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
 
@@ -82,6 +82,7 @@ def variants(card: TaskCard) -> dict[str, str]:
         chosen |= {"encode": "logs" if scale == "logs" else "", "decode": scale, "loss": loss}
     else:
         chosen |= {"encode": "classes", "signals": "binary" if _two(card) else "classes", "loss": "classes"}
+        chosen["blend_weights"] = "shrunk"  # the log loss says little about what a model adds to the metric
     mixed = bool(categories(card) or of_kind(card, "text") or of_kind(card, "datetime"))
     names = {(False, True): "", (True, True): "mixed", (False, False): "labelled", (True, False): "labelled_mixed"}
     return chosen | {"read": names[mixed, card.problem == "regression"]}
@@ -92,15 +93,11 @@ def _two(card: TaskCard) -> bool:
 
 
 def _score(card: TaskCard) -> str:
-    """The variant of `score` that computes the metric; the nearest of its kind where the library lacks it."""
+    """The variant of `score` that computes the metric."""
     name = card.metric.name
     if name in ("auc", "brier") and not _two(card):
-        name += "_multiclass"
-    if f"score__{name}" in library(card.problem):
-        return name
-    if card.problem == "regression":
-        return ""
-    return "log_loss" if card.metric.predicts == "probability" else "accuracy"
+        return f"{name}_multiclass"
+    return "" if name == "rmse" else name
 
 
 def _splits(card: TaskCard) -> str:

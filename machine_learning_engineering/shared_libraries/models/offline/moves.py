@@ -1,9 +1,10 @@
 """Ways to improve one block of a script; a plan names a move, and the move writes the block anew."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from machine_learning_engineering.shared_libraries.models.offline import design
+from machine_learning_engineering.shared_libraries.models.offline import design, words
 from machine_learning_engineering.shared_libraries.models.offline.program import (
     Part,
     Program,
@@ -34,7 +35,8 @@ class Move:
 
 def moves(card: TaskCard, program: Program) -> list[Move]:
     """Every move that changes this program, the most promising first."""
-    found = [*_more_models(card, program), *_variants(card), *_more_features(card), *_scales(card)]
+    fewer = _fewer_features(card, program)
+    found = [*fewer, *_more_models(card, program), *_variants(card), *_more_features(card), *_scales(card)]
     return [move for move in found if _applies(move, card, program)]
 
 
@@ -126,6 +128,35 @@ def _more_features(card: TaskCard) -> list[Move]:
         if suits:
             found.append(Move(("FEATURES",), title, reason, _adder("FEATURES", name)))
     return found
+
+
+_LEAVE_OUT = "Leave out the features"
+
+
+def _fewer_features(card: TaskCard, program: Program) -> list[Move]:
+    """Leaving out the blocks that the ablation found harmful, or that the plan of the card names."""
+    found = re.search(rf"{_LEAVE_OUT} ((?:`\w+`(?:, | and )?)+)", card.plan)
+    told = re.findall(r"`(\w+)`", found[1]) if found else words.harmful(card)
+    blocks = program.listed("FEATURES")
+    harmful = [name for name in blocks if name in told]
+    kept = [name for name in blocks if name not in told]
+    if not harmful or not kept:
+        return []
+    return [_dropping(harmful, kept)]
+
+
+def _dropping(names: list[str], kept: list[str]) -> Move:
+    return Move(
+        ("FEATURES",),
+        f"{_LEAVE_OUT} {words.listing([f'`{name}`' for name in names])}",
+        "The ablation shows a clearly better score without them: what they add is noise to the models, and columns "
+        "that crowd out the others.",
+        lambda card, program: f"FEATURES = [{', '.join(kept)}]",
+    )
+
+
+def is_dropping(move: Move) -> bool:
+    return move.title.startswith(_LEAVE_OUT)
 
 
 def _adder(block: str, name: str) -> Callable[[TaskCard, Program], str]:

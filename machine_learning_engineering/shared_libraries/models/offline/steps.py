@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from machine_learning_engineering.shared_libraries.models.offline import design, words
-from machine_learning_engineering.shared_libraries.models.offline.moves import Move, moves, old_text
+from machine_learning_engineering.shared_libraries.models.offline.moves import Move, is_dropping, moves, old_text
 from machine_learning_engineering.shared_libraries.models.offline.program import (
     Part,
     Program,
@@ -91,14 +91,16 @@ def combine(card: TaskCard, codes: Codes) -> str:
 def _with_next_model(card: TaskCard, program: Program) -> Program:
     have = {re.sub(r"_\d+$", "", name) for name in program.listed("MODELS")}
     lacking = [name for name in design.ranking(card) if name not in have]
-    return merge(program, design.script(card, lacking[:1])) if lacking else program
+    return merge(program, design.script(card, lacking[:1], only=program.listed("FEATURES"))) if lacking else program
 
 
 def _retitled(card: TaskCard, program: Program, plan: str) -> Program:
     chosen = words.weights_of(plan)
+    if chosen is None:
+        chosen = design.variants(card).get("blend_weights", "")
     part = cut(card.problem, "blend_weights", chosen)
     families = dict.fromkeys(re.sub(r"_\d+$", "", name) for name in program.listed("MODELS"))
-    return design.titled(card, program.with_parts(part), list(families))
+    return design.titled(card, program.with_parts(part).pruned(), list(families))
 
 
 def data_use(card: TaskCard, codes: Codes) -> str:
@@ -128,16 +130,18 @@ def ablation_summary(card: TaskCard, codes: Codes) -> str:
 
 
 def _choose(card: TaskCard, program: Program) -> Move | None:
-    """The move to make next: on a block not refined before that leaves room for a second plan; a blend of fewer than
-    three models grows first, since nothing lowers the error as reliably; then what the ablation found important."""
+    """The move to make next: on a block not refined before that leaves room for a second plan; features that the
+    ablation found harmful go first; then a blend of fewer than three models grows, since nothing lowers the error as
+    reliably; then what the ablation found important."""
     told, known = "\n".join(card.notes), moves(card, program)
     order, few = words.important(card), len(program.listed("MODELS")) < 3
 
-    def rank(move: Move) -> tuple[bool, bool, bool, int]:
+    def rank(move: Move) -> tuple[bool, bool, bool, bool, int]:
         refined = any(f"def {name}(" in told or f"{name} = " in told for name in move.blocks)
         alone = sum(other.blocks == move.blocks for other in known) < 2
         hits = [order.index(name) for name in move.blocks if name in order]
-        return refined, not (few and move.blocks == ("MODELS",)), alone, min(hits, default=len(order))
+        grows = few and move.blocks == ("MODELS",)
+        return refined, not is_dropping(move), not grows, alone, min(hits, default=len(order))
 
     return min(known, key=rank, default=None)
 
@@ -182,11 +186,12 @@ def implement(card: TaskCard, codes: Codes) -> str:
 
 
 def ensemble_plan(card: TaskCard, codes: Codes) -> str:
-    return words.ENSEMBLE_PLANS[0]
+    return words.ensemble_plans(card)[0]
 
 
 def refine_ensemble_plan(card: TaskCard, codes: Codes) -> str:
-    return words.ENSEMBLE_PLANS[max(1, len(card.plans)) % len(words.ENSEMBLE_PLANS)]
+    plans = words.ensemble_plans(card)
+    return plans[max(1, len(card.plans)) % len(plans)]
 
 
 def submission(card: TaskCard, codes: Codes) -> str:

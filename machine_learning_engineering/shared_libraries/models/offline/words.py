@@ -21,13 +21,28 @@ ENSEMBLE_PLANS = (
 )
 
 _ABLATION = re.compile(r"Ablation Performance \[(?P<name>[^\]]+)\]: (?P<figure>[-+.\deE]+)")
+_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
+_WHOLE = re.compile(rf"With every component .+? is {_NUMBER}")
+_EFFECT = re.compile(rf"Without `(\w+)` it is {_NUMBER} (worse|better)")
 
 
-def weights_of(plan: str) -> str:
-    """The variant of the blend weights that an ensemble plan asks for."""
+def listing(items: list[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([*([", ".join(items[:-1])] if items[1:] else []), *items[-1:]])
+
+
+def ensemble_plans(card: TaskCard) -> tuple[str, ...]:
+    """The ways to weigh the models, the most promising first: classes do not begin with greedy weights."""
+    return ENSEMBLE_PLANS if card.problem == "regression" else (*ENSEMBLE_PLANS[1:], ENSEMBLE_PLANS[0])
+
+
+def weights_of(plan: str) -> str | None:
+    """The variant of the blend weights that an ensemble plan asks for; None where it asks for none."""
     if "half-way" in plan or "shrink" in plan.lower():
         return "shrunk"
-    return "equal" if "equal weights" in plan or "simple average" in plan.lower() else ""
+    if "equal weights" in plan or "simple average" in plan.lower():
+        return "equal"
+    return "" if "greedy" in plan.lower() else None
 
 
 def summary(card: TaskCard) -> str:
@@ -65,12 +80,24 @@ def _figures(card: TaskCard) -> dict[str, float]:
 
 
 def losses(card: TaskCard) -> dict[str, float]:
-    """How much worse the metric gets without each component, the most important first."""
+    """How much worse the metric gets without each component, the most important first; from figures or sentences."""
     figures = _figures(card)
-    if "baseline" not in figures:
-        return {}
-    effect = {n: card.metric.gain(figures["baseline"], f) for n, f in figures.items() if n != "baseline"}
+    if "baseline" in figures:
+        effect = {n: card.metric.gain(figures["baseline"], f) for n, f in figures.items() if n != "baseline"}
+    else:
+        told = _EFFECT.findall(card.output)
+        effect = {name: float(size) * (-1 if how == "better" else 1) for name, size, how in told}
     return dict(sorted(effect.items(), key=lambda item: -item[1]))
+
+
+def harmful(card: TaskCard) -> list[str]:
+    """The components without which the metric is clearly better: by 2% of what it lacks to perfection."""
+    whole = _WHOLE.findall(card.output)
+    baseline = _figures(card).get("baseline", float(whole[0]) if whole else None)
+    if baseline is None:
+        return []
+    room = 1 - baseline if card.metric.maximize else baseline
+    return [name for name, loss in losses(card).items() if loss < 0 and -loss > 0.02 * abs(room)]
 
 
 def important(card: TaskCard) -> list[str]:

@@ -106,6 +106,38 @@ def test_a_second_plan_for_a_block_is_another_one() -> None:
     assert other != script("implement", shown, first["code_block"], plan=first["plan"])
 
 
+def told(**figures: float) -> str:
+    """The ablation summary for these figures, the baseline first."""
+    output = "\n".join(f"Ablation Performance [{name}]: {figure}" for name, figure in figures.items())
+    return reply(prompt(card("ablation_summary", output=output)))
+
+
+def test_features_that_the_ablation_found_harmful_are_left_out_next() -> None:
+    shown = script("candidate")
+    summary = told(baseline=2.0, ratios=1.8, dates=1.9, rotations=1.99, one_hot=2.9)
+    (chosen,) = parsed(reply(prompt(card("plan", output=summary), shown)))
+    line = script("implement", shown, chosen["code_block"], plan=chosen["plan"])
+    assert set(re.findall(r"\w+", chosen["code_block"])) - set(re.findall(r"\w+", line)) == {"ratios", "dates"}
+
+
+def test_features_without_which_the_score_hardly_moves_stay() -> None:
+    summary = told(baseline=2.0, ratios=1.99, dates=2.5)
+    assert "Leave out" not in reply(prompt(card("plan", output=summary), script("candidate")))
+
+
+def test_class_probabilities_are_not_blended_by_greedy_weights_alone() -> None:
+    plan = reply(prompt(card("ensemble_plan", LOG_LOSS)))
+    for text in (script("candidate", metric=LOG_LOSS), script("ensemble", metric=LOG_LOSS, plan=plan)):
+        assert "0.5 / len(votes)" in text
+
+
+def test_a_merged_script_keeps_no_code_of_a_block_that_was_left_out() -> None:
+    shown = script("candidate")
+    fewer = re.sub(r"(?m)^(FEATURES = .*)ratios, ", r"\1", shown)
+    assert "def ratios(" in fewer
+    assert "def ratios(" not in script("ensemble", fewer, fewer)
+
+
 @pytest.mark.parametrize(("a", "b"), [("ratios", "dates"), ("dates", "ratios")])
 def test_an_ablation_summary_names_the_component_that_moved_the_metric_most(a: str, b: str) -> None:
     assert f"`{a}` matters most" in reply(prompt(card("ablation_summary", output=ABLATED.format(a=a, b=b))))

@@ -34,10 +34,11 @@ def gaps(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarra
 
 
 def ratios(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
-    """The logarithm of the ratio of every two amounts: totals grow with the size of a thing, ratios do not."""
-    size, pairs = fit[AMOUNTS].mean(), list(combinations(range(len(AMOUNTS)), 2))
-    logs = [np.log(part[AMOUNTS] / size + 1e-3).to_numpy() for part in (fit, rows)]
-    return [np.column_stack([log[:, i] - log[:, j] for i, j in pairs]) for log in logs]
+    """The logarithm of the ratio of every two amounts that grow together, as totals do with the size of a thing."""
+    size = fit[AMOUNTS].mean()
+    logs = [np.log(part[AMOUNTS] / size + 1e-3) for part in (fit, rows)]
+    left, right = np.nonzero(np.triu(logs[0].corr() > 0.3, 1))
+    return [log.to_numpy()[:, left] - log.to_numpy()[:, right] for log in logs]
 
 
 def products(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
@@ -56,20 +57,29 @@ def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> l
 
 
 def planes(fit: pd.DataFrame, y: np.ndarray, wanted: int) -> list[list[str]]:
-    """The pairs of columns that, as a map, say most more about the target than the better of the two says alone."""
+    """The pairs of columns that, as a map, say most more about the target than the two add up to."""
     chosen = np.random.default_rng(SEED).permutation(len(fit))[:1_000]
     points, target = standardized(fit, fit, COORDINATES)[0][chosen], signals(y)[chosen]
-    alone = [max(explained(points[:, [i]], target), 0) for i in range(len(COORDINATES))]
-    strong = np.argsort(alone, kind="stable")[::-1][:6]
-    gain = {(i, j): explained(points[:, [i, j]], target) - max(alone[i], alone[j]) for i, j in combinations(strong, 2)}
+    told = [nearby_mean(points[:, [i]], target) for i in range(len(COORDINATES))]
+    strong = np.argsort([explained(one, target) for one in told], kind="stable")[::-1][:6]
+    gain = {}
+    for i, j in combinations(strong, 2):
+        terms = np.column_stack([np.ones(len(target)), told[i], told[j]])
+        added = terms @ np.linalg.lstsq(terms, target, rcond=None)[0]
+        gain[i, j] = explained(nearby_mean(points[:, [i, j]], target), target) - explained(added, target)
     best = sorted(gain, key=lambda pair: -gain[pair])[:wanted]
-    return [[COORDINATES[i], COORDINATES[j]] for i, j in best if gain[i, j] > 0.05]
+    return [[COORDINATES[i], COORDINATES[j]] for i, j in best if gain[i, j] > 0.07]
 
 
-def explained(points: np.ndarray, target: np.ndarray) -> float:
-    """The share of the target's variance that the ten nearest other rows explain."""
+def nearby_mean(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The mean target of the ten nearest other rows."""
     _, near = cKDTree(points).query(points, 11)
-    return float(1 - (target - target[near[:, 1:]].mean(axis=1)).var() / target.var())
+    return target[near[:, 1:]].mean(axis=1)
+
+
+def explained(prediction: np.ndarray, target: np.ndarray) -> float:
+    """The share of the target's variance that a prediction explains."""
+    return float(1 - (target - prediction).var() / target.var())
 
 
 def rotations(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -87,6 +88,16 @@ def score__r2(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(r2_score(decode(y), decode(prediction)))
 
 
+def score__pearson(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Pearson's correlation."""
+    return float(pearsonr(decode(y), decode(prediction)).statistic)
+
+
+def score__spearman(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Spearman's rank correlation."""
+    return float(spearmanr(decode(y), decode(prediction)).statistic)
+
+
 def score__accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
     """The share of rows whose most probable class is right."""
     return float(accuracy_score(y, prediction.argmax(axis=1)))
@@ -107,14 +118,20 @@ def score__f1_macro(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(f1_score(y, prediction.argmax(axis=1), average="macro"))
 
 
+def score__f1_micro(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The F1 score of all classes' hits together."""
+    return float(f1_score(y, prediction.argmax(axis=1), average="micro"))
+
+
 def score__mcc(y: np.ndarray, prediction: np.ndarray) -> float:
     """Matthews' correlation coefficient."""
     return float(matthews_corrcoef(y, prediction.argmax(axis=1)))
 
 
 def score__qwk(y: np.ndarray, prediction: np.ndarray) -> float:
-    """Cohen's kappa with quadratic weights."""
-    return float(cohen_kappa_score(y, prediction.argmax(axis=1), weights="quadratic"))
+    """Cohen's kappa with quadratic weights; labels that are numbers count in the order of their values."""
+    places = pd.to_numeric(pd.Series(CLASSES), errors="coerce").rank(method="first", na_option="bottom").to_numpy()
+    return float(cohen_kappa_score(places[y], places[prediction.argmax(axis=1)], weights="quadratic"))
 
 
 def score__log_loss(y: np.ndarray, prediction: np.ndarray) -> float:
