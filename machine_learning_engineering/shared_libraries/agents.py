@@ -19,14 +19,23 @@ from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 from pydantic import PrivateAttr
 
-from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, ReplyFormatError
+from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, NoReply, ReplyFormatError
 from machine_learning_engineering.shared_libraries.models.recorded import Recorded
-from machine_learning_engineering.shared_libraries.models.registry import make_model, model_for
+from machine_learning_engineering.shared_libraries.models.registry import is_gemini, make_model, model_for
 from machine_learning_engineering.shared_libraries.replies import text_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
 
 T = TypeVar("T")
-Take = Callable[[CallbackContext, str], Awaitable[T]]
+_SILENT_TIMES = 2  # that a question may stay without a reply
+
+
+class Reply(str):
+    """A model's reply, with the pages that a search of the model's own found for it."""
+
+    sources: Sequence[str] = ()
+
+
+Take = Callable[[CallbackContext, Reply], Awaitable[T]]
 Emit = Callable[[Event], Awaitable[None]]
 
 
@@ -50,7 +59,7 @@ class Desk:
             Event(
                 author=author,
                 invocation_id=self._context.invocation_id,
-                actions=EventActions(state_delta={key: storable(value) for key, value in delta.items()}),
+                actions=EventActions(state_delta=delta),
             )
         )
 
@@ -59,13 +68,17 @@ class Desk:
     ) -> T:
         """What `take` makes of the reply; a reply it refuses is asked again, with the reason, `max_retry` times in all.
 
-        Raises: ReplyFormatError if no reply qualified; ModelError if the model cannot be reached.
+        Raises: ReplyFormatError if no reply qualified or none came; ModelError if the model cannot be reached.
         """
-        refused = ""
+        refused, silent = "", 0
         for _ in range(self.run.config.max_retry):
             question = f"{prompt}\n\nYour last reply could not be used: {refused} Answer again." if refused else prompt
             try:
                 return await self._ask_once(agent, role, question, take, tools, temperature)
+            except NoReply:
+                silent += 1
+                if silent == _SILENT_TIMES:  # its provider has tried several times each
+                    raise
             except ReplyFormatError as exc:
                 refused = str(exc)
         raise ReplyFormatError(f"{agent} gave no usable reply in {self.run.config.max_retry} calls: {refused}")
@@ -80,8 +93,10 @@ class Desk:
             nonlocal refused
             if llm_response.partial:
                 return
+            reply = Reply(clean(text_of(llm_response.content)))
+            reply.sources = _sources(llm_response)
             try:
-                taken.append(await take(callback_context, text_of(llm_response.content)))
+                taken.append(await take(callback_context, reply))
             except ReplyFormatError as exc:
                 refused = exc
 
@@ -123,7 +138,7 @@ class Desk:
 
     def search_tools(self, role: str) -> list[Any]:
         """Gemini's web search where the role's model is a Gemini, else nothing."""
-        if not model_for(role, self.run.config).startswith("gemini"):
+        if not is_gemini(model_for(role, self.run.config)):
             return []
         from google.adk.tools.google_search_tool import google_search
 
@@ -135,6 +150,7 @@ class Desk:
         return self._models[role]
 
     async def _send(self, event: Event) -> None:
+        event.actions.state_delta = storable(event.actions.state_delta)
         if event.actions.state_delta:
             self.run.record_state(event.author, event.actions.state_delta)
         await self._emit(event)
@@ -181,12 +197,24 @@ class Pipeline(BaseAgent):
                 yield event
 
 
+def clean(text: str) -> str:
+    """Text as every file and database takes it: no NUL, no lone surrogate, one kind of line end."""
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _sources(response: LlmResponse) -> list[str]:
+    """The addresses of the pages that a reply is grounded in."""
+    chunks = (response.grounding_metadata and response.grounding_metadata.grounding_chunks) or []
+    return list(dict.fromkeys(chunk.web.uri for chunk in chunks if chunk.web and chunk.web.uri))
+
+
 def storable(value: Any) -> Any:
     """`value` as every session service can store it: no NaN, infinities, NUL or lone surrogates; tuples as lists."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return value.replace("\0", "").encode("utf-8", errors="replace").decode("utf-8")
+        return clean(value)
     if isinstance(value, dict):
         return {str(key): storable(item) for key, item in value.items()}
     return [storable(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,7 @@
 """What the leakage checker asks, and how its verdict is read."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.prompt_parts import RESPONSE_FORMAT, contract, page, shown
@@ -53,10 +54,14 @@ def render_leakage_repair(card: TaskCard, code: str) -> str:
 
 
 def parse_leakage(reply: str) -> Leakage:
-    """The verdict of a reply. Raises: ReplyFormatError if it says neither or both."""
-    verdict = json_of(reply, keys=("leakage_status", "code_block"))[0]
-    status = " ".join(str(verdict["leakage_status"]).casefold().split())
+    """The verdict of a reply; of several, one that leaks. Raises: ReplyFormatError if it says neither or both."""
+    verdicts = [_verdict(one) for one in json_of(reply, keys=("leakage_status", "code_block"))]
+    return next((verdict for verdict in verdicts if verdict.leaks), verdicts[0])
+
+
+def _verdict(said: dict[str, Any]) -> Leakage:
+    status = " ".join(str(said["leakage_status"]).casefold().split())
     leaks, clean = LEAKS.casefold() in status, CLEAN.casefold() in status
     if leaks == clean:
         raise ReplyFormatError(f'"leakage_status" must be "{LEAKS}" or "{CLEAN}".')
-    return Leakage(leaks, str(verdict["code_block"] or ""))
+    return Leakage(leaks, str(said["code_block"] or ""))

@@ -20,20 +20,27 @@ from machine_learning_engineering.shared_libraries.replies import code_of, parse
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
+_REPAIRS = 2  # of one script; after that it runs as it is
+
 
 async def check_then_run(desk: Desk, slot: Slot) -> Attempt:
-    """The attempt of the code in the state, run once it is judged clean or has been repaired.
+    """The attempt of the code in the state, run once it is judged clean; what leaks is repaired and judged again.
 
     The checker holds no script up: without a usable verdict or repair it runs as it is, which is safe because no script
     sees the labels that it is scored on. Code that does not parse runs unchecked, for the error message.
     """
     code = desk.state[slot.code_key]
-    if parsed(code) is None:
-        return await _run_as_it_is(desk, slot, code)
+    await desk.note(slot.agent_name, **{slot.key("leakage_status"): "", slot.key("extract_status"): False})
     try:
-        return await _check(desk, slot, code) or await _repair(desk, slot, code)
+        for _ in range(_REPAIRS):
+            if parsed(code) is None:
+                break
+            if made := await _check(desk, slot, code):
+                return made
+            code = await _repair(desk, slot, code)
     except ReplyFormatError:
-        return await _run_as_it_is(desk, slot, code)
+        pass
+    return await _run_as_it_is(desk, slot, code)
 
 
 async def _check(desk: Desk, slot: Slot, code: str) -> Attempt | None:
@@ -52,17 +59,17 @@ async def _check(desk: Desk, slot: Slot, code: str) -> Attempt | None:
     return await desk.ask(slot.agent("check_leakage_agent"), "check", prompt, take, temperature=0.0)
 
 
-async def _repair(desk: Desk, slot: Slot, code: str) -> Attempt:
-    """The attempt that the repaired code makes. Raises: ReplyFormatError if no reply holds a script worth running."""
+async def _repair(desk: Desk, slot: Slot, code: str) -> str:
+    """The repaired code, in the state as well. Raises: ReplyFormatError if no reply holds a script worth running."""
     agent = slot.agent("refine_leakage_agent")
     card = desk.run.card("leakage_repair", scripts=(ScriptRef(name=slot.filename),))
 
-    async def take(callback_context: CallbackContext, reply: str) -> Attempt:
+    async def take(callback_context: CallbackContext, reply: str) -> str:
         repaired = code_of(reply)
+        if reason := why_not_run(agent, repaired):
+            raise ReplyFormatError(reason)
         callback_context.state[slot.code_key] = repaired
-        if made := await evaluate_code(callback_context, desk.run):
-            return made
-        raise ReplyFormatError(why_not_run(agent, repaired) or "")
+        return repaired
 
     return await desk.ask(agent, "check", render_leakage_repair(card, code), take, temperature=0.0)
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from machine_learning_engineering.shared_libraries.errors import ConfigError
 from machine_learning_engineering.shared_libraries.records import Limits, Record
 
+Role = Literal["plan", "code", "debug", "check", "summary"]
 Rounds = Annotated[int, Field(ge=0, le=1000)]
 
 
@@ -54,9 +55,7 @@ class RunConfig(Record):
     use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
 
     # Ours
-    models: dict[str, str] = Field(
-        default_factory=dict, description="model by role (plan, code, debug, check, summary), instead of agent_model"
-    )
+    models: dict[Role, str] = Field(default_factory=dict, description="model by role, instead of agent_model")
     api_base: str = Field("", description="base URL of an OpenAI-compatible server, for LiteLLM names")
     llm_seconds: float = Field(300, gt=0, description="seconds one model request may take")
     llm_retries: int = Field(4, ge=0, le=20, description="further tries on rate limits, server errors and time-outs")
@@ -99,7 +98,8 @@ class RunConfig(Record):
     def leakage_checker(self) -> bool:
         """Whether scripts are checked for leakage before they run."""
         if self.use_data_leakage_checker is None:
-            return not self.agent_model.startswith(("offline", "scripted"))
+            names = {self.agent_model, *self.models.values()}
+            return any(not name.startswith(("offline", "scripted")) for name in names)
         return self.use_data_leakage_checker
 
     @classmethod

@@ -14,10 +14,18 @@ from machine_learning_engineering.shared_libraries.check_leakage_util import che
 from machine_learning_engineering.shared_libraries.code_util import evaluate_code, why_not_run
 from machine_learning_engineering.shared_libraries.debug_prompt import render_bug_summary, render_debug
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
+from machine_learning_engineering.shared_libraries.execution.output import cut
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
-from machine_learning_engineering.shared_libraries.replies import code_of, missing_module, prose_of
+from machine_learning_engineering.shared_libraries.replies import (
+    code_of,
+    missing_module,
+    parse_ablation,
+    parsed,
+    prose_of,
+)
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
+_CARD_CHARACTERS = 2_000  # of an error on the card; the prompt's own section has all of it
 ToCode = Callable[[str], str | None]
 
 
@@ -38,10 +46,12 @@ async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = c
             break
         if made is None:
             return None
-        while not made.succeeded and fixes_left > 0:
+        while (problem := problem_of(made)) and fixes_left > 0:
             fixes_left -= 1
-            made = await _fix(desk, slot, made) or made
-        if made.succeeded:
+            fixed = await _fix(desk, slot, made, problem)
+            if fixed is not None and (parsed(fixed.script) is not None or parsed(made.script) is None):
+                made = fixed  # else the last version that ran is a better start than one that does not parse
+        if not problem:
             return made
     await desk.note(slot.agent_name, **{slot.result_key: {}, f"{slot.result_key}_reason": "No version of it worked."})
     return None
@@ -67,11 +77,11 @@ async def write_script(desk: Desk, slot: Slot, agent: str, role: str, prompt: st
             raise ReplyFormatError(reason)
         return made
 
-    made = await desk.ask(agent, role, prompt, take)
+    made = await desk.ask(agent, role, prompt, take, tools=desk.search_tools(role) if role == "debug" else ())
     return await check_then_run(desk, slot) if made == "unchecked" else made
 
 
-async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:
+async def _fix(desk: Desk, slot: Slot, failed: Attempt, problem: str) -> Attempt | None:
     """The attempt that one debug round makes; None if no reply held a script that qualifies."""
     module = missing_module(failed.execution.stderr) or ""
     refs = (ScriptRef(name=slot.filename),)
@@ -81,21 +91,31 @@ async def _fix(desk: Desk, slot: Slot, failed: Attempt) -> Attempt | None:
         callback_context.state[slot.key("bug_summary")] = text = prose_of(reply)
         return text
 
-    run, problem = desk.run, _problem(failed)
-    card = run.card("bug_summary", scripts=refs, output=problem, missing_module=module, **numbers)
+    run, output = desk.run, cut(problem, _CARD_CHARACTERS)
+    card = run.card("bug_summary", scripts=refs, output=output, missing_module=module, **numbers)
     prompt = render_bug_summary(card, problem, slot.filename)
     try:
         bug = await desk.ask(slot.agent("bug_summary_agent"), "summary", prompt, take, temperature=0.0)
-        card = run.card("debug", scripts=refs, output=problem, missing_module=module, **numbers)
-        prompt = render_debug(card, run.task.description, failed.script, bug)
+    except ReplyFormatError:
+        bug = ""  # the debug agent then reads the error itself
+    card = run.card("debug", scripts=refs, output=output, missing_module=module, **numbers)
+    prompt = render_debug(card, run.task.description, failed.script, bug)
+    try:
         return await write_script(desk, slot, slot.agent("debug_agent"), "debug", prompt, code_of)
     except ReplyFormatError:
         return None
 
 
-def _problem(failed: Attempt) -> str:
-    """What a debug agent needs to know; nobody scores an ablation script, so no verdict says how it ended."""
-    if failed.score is not None:
-        return failed.problem
-    ended = f"The script ended with outcome {failed.execution.outcome!r}, exit code {failed.execution.returncode}."
-    return f"{failed.problem}\n{ended}".strip()
+def problem_of(made: Attempt) -> str:
+    """What a debug agent needs to know of an attempt; empty where there is nothing to mend.
+
+    Nobody scores an ablation script, so no verdict says how it ended; one that measured nothing did not work.
+    """
+    if made.score is not None:
+        return made.problem or ("" if made.succeeded else "The script made no submission that can be scored.")
+    if made.succeeded and made.slot.stage.kind == "ablation" and not parse_ablation(made.execution.stdout):
+        return "The script printed no line 'Ablation Performance [<component>]: <number>' with a finite number."
+    if made.succeeded:
+        return ""
+    ended = f"The script ended with outcome {made.execution.outcome!r}, exit code {made.execution.returncode}."
+    return f"{made.problem}\n{ended}".strip()

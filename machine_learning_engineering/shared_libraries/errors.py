@@ -43,6 +43,10 @@ class ReplyFormatError(MleError):
     """A reply arrived but does not hold what its prompt asked for."""
 
 
+class NoReply(ReplyFormatError):
+    """A model that can be reached gave no usable reply to one question: cut, empty, refused, or too long a prompt."""
+
+
 class ScoreNotFound(MleError):
     """A script's output has no line with a finite figure after the specified marker."""
 

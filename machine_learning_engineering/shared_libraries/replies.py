@@ -18,6 +18,8 @@ from machine_learning_engineering.shared_libraries.errors import ReplyFormatErro
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
+_LONGER_ENDS = 10  # ends of a block that are tried where its first one cuts the program
+_REPAIRABLE = 20_000  # characters of broken JSON that are repaired; the time grows with their square
 MARKER = "Final Validation Performance"
 _PYTHON = {"python", "python3", "py", "py3"}
 _ABLATION = re.compile(r"^\s*Ablation Performance \[(?P<part>.+)\]\s*[:=]\s*(?P<number>\S+)", re.MULTILINE)
@@ -59,7 +61,7 @@ def fences(markdown: str) -> list[Fence]:
 
     A Python block whose program quotes a fence of the same length goes on to the first end at which it parses.
     """
-    text = markdown.replace("\r\n", "\n")
+    text = markdown.replace("\r\n", "\n").replace("\r", "\n")
     found = list(_fences(text))
     opening = re.search(r"^[ \t]+(?:```|~~~)", text, re.MULTILINE)
     if not found and opening:  # indented below a line of prose, where markdown sees a paragraph
@@ -78,7 +80,7 @@ def _fences(text: str) -> Iterator[Fence]:
         closed = done - 1 > start and end.match(lines[done - 1]) is not None
         fence = Fence(token.info.strip(), token.content, closed)
         if closed and fence.is_python and parsed(_dedented(fence.text)) is None:
-            for last in (n for n in range(done, len(lines)) if end.match(lines[n])):
+            for last in [n for n in range(done, len(lines)) if end.match(lines[n])][:_LONGER_ENDS]:
                 longer = "\n".join(lines[start + 1 : last]) + "\n"
                 if parsed(_dedented(longer)) is not None:
                     fence, done = Fence(fence.info, longer, True), last + 1
@@ -122,6 +124,8 @@ def parsed(code: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(code)
+    except SystemError:  # CPython 3.11, when another thread parses as well
+        return parsed(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -133,6 +137,11 @@ def calls_exit(code: str) -> bool:
         return "exit()" in code
     calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
     return any(isinstance(func, ast.Name) and func.id in ("exit", "quit") for func in calls)
+
+
+def holds_code(text: str) -> bool:
+    """Whether a fenced text is a program, and not words."""
+    return _is_program(_dedented(text))
 
 
 def _is_program(text: str) -> bool:
@@ -165,7 +174,9 @@ def find_block(code: str, block: str) -> tuple[int, int]:
     """Where the block stands in the code, as whole lines without the last line's end: `code[start:end]`.
 
     The first way to compare that finds a place decides: trailing blanks ignored, then any uniform shift of the
-    indentation, then a first line that lost its indentation. Raises: ReplyFormatError unless it stands there once.
+    indentation, then a first line that lost its indentation, then blank lines more or less.
+
+    Raises: ReplyFormatError unless it stands there once.
     """
     wanted = _block_lines(block)
     if not wanted:
@@ -174,18 +185,33 @@ def find_block(code: str, block: str) -> tuple[int, int]:
     bare = [line.rstrip() for line in lines]
     starts = range(len(lines) - len(wanted) + 1)
     for same in (_equal, _shift_equal, _first_stripped_equal):
-        places = [n for n in starts if same(bare[n : n + len(wanted)], wanted)]
-        if len(places) > 1:
-            raise ReplyFormatError(
-                f"The code block occurs {len(places)} times in the script; quote more lines, so that it occurs once."
-            )
-        if places:
-            first, last = places[0], places[0] + len(wanted)
-            start = sum(len(line) + 1 for line in lines[:first])
-            return start, start + len("\n".join(lines[first:last]))
+        places = [(n, n + len(wanted)) for n in starts if same(bare[n : n + len(wanted)], wanted)]
+        if place := _only(places, lines):
+            return place
+    full = [n for n, line in enumerate(bare) if line]  # then blank lines more or less
+    wanted = [line for line in wanted if line]
+    starts = range(len(full) - len(wanted) + 1)
+    for same in (_equal, _shift_equal):
+        windows = [full[n : n + len(wanted)] for n in starts]
+        places = [(rows[0], rows[-1] + 1) for rows in windows if same([bare[n] for n in rows], wanted)]
+        if place := _only(places, lines):
+            return place
     raise ReplyFormatError(
         "The code block does not occur in the script; quote whole consecutive lines of it, character by character."
     )
+
+
+def _only(places: list[tuple[int, int]], lines: Sequence[str]) -> tuple[int, int] | None:
+    """The only place of a block, from lines to characters, or None. Raises: ReplyFormatError if there are several."""
+    if len(places) > 1:
+        raise ReplyFormatError(
+            f"The code block occurs {len(places)} times in the script; quote more lines, so that it occurs once."
+        )
+    if not places:
+        return None
+    first, last = places[0]
+    start = sum(len(line) + 1 for line in lines[:first])
+    return start, start + len("\n".join(lines[first:last]))
 
 
 def replace_block(code: str, block: str, new: str) -> str:
@@ -198,7 +224,7 @@ def replace_block(code: str, block: str, new: str) -> str:
     lines = _block_lines(new)
     if not lines:
         raise ReplyFormatError("The improved code block is empty.")
-    if _is_whole(new) and not _is_whole(block):
+    if _is_whole(new, code[start:end]):
         results = [_tidy(new)]
     else:
         indent = _indent(code[start:end].split("\n"))
@@ -219,8 +245,17 @@ def _fitted(lines: Sequence[str], indent: str) -> Iterator[list[str]]:
     yield list(lines)
 
 
-def _is_whole(code: str) -> bool:
-    return MARKER in code and "submission.csv" in code
+def _is_whole(new: str, block: str) -> bool:
+    """Whether what was to replace a block is a whole program: it prints the figure and does what the block does not."""
+    if MARKER not in new:
+        return False
+    begins = _imports(new) and not _imports(block)
+    return begins or ("submission.csv" in new and not (MARKER in block and "submission.csv" in block))
+
+
+def _imports(code: str) -> bool:
+    tree = parsed(_dedented(code)) if code.strip() else None
+    return tree is not None and any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
 
 
 def _block_lines(block: str) -> list[str]:
@@ -303,6 +338,8 @@ def _repaired_objects(reply: str) -> list[dict[str, Any]]:
     blocks = [fence.text for fence in fences(reply) if not fence.is_python]
     begin = re.search(r"[\[{]", reply)
     for text in [*blocks, reply[begin.start() :] if begin else ""]:
+        if len(text) > _REPAIRABLE:
+            continue
         try:
             objects = _objects(json_repair.loads(text))
         except (ValueError, RecursionError):

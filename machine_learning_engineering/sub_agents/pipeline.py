@@ -55,8 +55,9 @@ async def run_pipeline(run: Run) -> Publisher:
     except asyncio.CancelledError:
         run.journal.append(RunEnded(at=now(), status="stopped"))
         raise
-    except MleError as exc:
-        run.journal.append(RunEnded(at=now(), status="failed", reason=str(exc)))
+    except Exception as exc:
+        reason = str(exc) if isinstance(exc, MleError) else f"{type(exc).__name__}: {exc}"
+        run.journal.append(RunEnded(at=now(), status="failed", reason=reason))
         raise
     finally:
         await publisher.close()

@@ -52,7 +52,7 @@ async def test_d01_the_data_usage_checker_runs(solve) -> None:
 async def test_d02_a_leak_is_repaired_and_the_repaired_script_runs(solve) -> None:
     """Finding a leak costs one repair, not the run."""
     replies = tiny.replies(1, 1) | {"*_check_leakage_agent_*": [CLEAN, "..."]}
-    replies["model_eval_check_leakage_agent_1_1"] = [LEAKS]
+    replies["model_eval_check_leakage_agent_1_1"] = [LEAKS, CLEAN]
     replies["model_eval_refine_leakage_agent_1_1"] = [tiny.fenced(tiny.solution(0.5, 2.5))]
     result = await solve(replies, **SMALL, use_data_leakage_checker=True)
     assert state(result)["init_code_1_1"] == tiny.solution(0.5, 2.5)

@@ -57,11 +57,12 @@ async def test_clean_code_is_checked_and_then_runs_once(solve) -> None:
 async def test_leaking_code_never_runs_but_its_repair_does(solve) -> None:
     """Whole script in, whole script out."""
     replies = {
-        "model_eval_check_leakage_agent_1_1": [LEAKS],
+        "model_eval_check_leakage_agent_1_1": [LEAKS, CLEAN],
         "model_eval_refine_leakage_agent_1_1": [tiny.fenced(GOOD)],
     }
     result = await check(solve, replies)
-    assert steps(result) == ["write", "check_leakage", "refine_leakage", "run"]
+    assert steps(result) == ["write", "check_leakage", "refine_leakage", "check_leakage", "run"]
+    assert state_of(result)["model_eval_leakage_status_1_1"] == "No Data Leakage"
     assert scripts(result) == [GOOD]
     assert state_of(result)["init_code_1_1"] == GOOD
     assert tiny.solution(0.0, 2.11) in shown(result, "model_eval_refine_leakage_agent_1_1")[0]
@@ -84,11 +85,21 @@ async def test_every_kind_of_script_is_checked(solve) -> None:
 async def test_what_a_debug_agent_writes_is_checked_too(solve) -> None:
     replies = {"model_eval_agent_1_1": [tiny.fenced(faults.BROKEN)], "model_eval_bug_summary_agent_1_1": ["Bad data."]}
     replies["model_eval_debug_agent_1_1"] = [tiny.fenced(tiny.solution(9.0, 2.0))]
-    replies["model_eval_check_leakage_agent_1_1"] = [CLEAN, LEAKS]
+    replies["model_eval_check_leakage_agent_1_1"] = [CLEAN, LEAKS, CLEAN]
     replies["model_eval_refine_leakage_agent_1_1"] = [tiny.fenced(GOOD)]
     result = await check(solve, replies)
     assert steps(result) == [
-        *("write", "check_leakage", "run", "bug_summary", "debug", "check_leakage", "refine_leakage", "run")
+        *(
+            "write",
+            "check_leakage",
+            "run",
+            "bug_summary",
+            "debug",
+            "check_leakage",
+            "refine_leakage",
+            "check_leakage",
+            "run",
+        )
     ]
     assert scripts(result)[1] == GOOD
 
@@ -96,14 +107,31 @@ async def test_what_a_debug_agent_writes_is_checked_too(solve) -> None:
 async def test_each_version_gets_its_own_verdict(solve) -> None:
     """The verdict on a first version says nothing about the next one."""
     replies = {"model_eval_agent_1_1": [tiny.fenced(faults.BROKEN), tiny.fenced(tiny.solution(9.0, 2.0))]}
-    replies["model_eval_check_leakage_agent_1_1"] = [CLEAN, LEAKS]
+    replies["model_eval_check_leakage_agent_1_1"] = [CLEAN, LEAKS, CLEAN]
     replies["model_eval_refine_leakage_agent_1_1"] = [tiny.fenced(GOOD)]
     result = await check(solve, replies, max_debug_round=0, max_rollback_round=2)
-    assert steps(result) == ["write", "check_leakage", "run", "write", "check_leakage", "refine_leakage", "run"]
-    first, second = shown(result, "model_eval_check_leakage_agent_1_1")
+    again = ["write", "check_leakage", "refine_leakage", "check_leakage", "run"]
+    assert steps(result) == ["write", "check_leakage", "run", *again]
+    first, second, third = shown(result, "model_eval_check_leakage_agent_1_1")
     assert "bad data" in first
     assert tiny.solution(9.0, 2.0) in second
-    assert state_of(result)["model_eval_leakage_status_1_1"] == "Yes Data Leakage"
+    assert GOOD in third
+    assert state_of(result)["model_eval_leakage_status_1_1"] == "No Data Leakage"
+
+
+async def test_a_script_that_leaks_again_and_again_runs_after_two_repairs(solve) -> None:
+    replies = {"model_eval_check_leakage_agent_1_1": [LEAKS, "..."]}
+    replies["model_eval_refine_leakage_agent_1_1"] = [tiny.fenced(tiny.solution(9.0, 2.0)), tiny.fenced(GOOD)]
+    result = await check(solve, replies)
+    assert steps(result) == ["write", *["check_leakage", "refine_leakage"] * 2, "run"]
+    assert scripts(result) == [GOOD]
+
+
+async def test_a_verdict_that_cannot_be_read_leaves_no_older_one(solve) -> None:
+    replies = {"model_eval_agent_1_1": [tiny.fenced(faults.BROKEN), tiny.fenced(GOOD)]}
+    replies["model_eval_check_leakage_agent_1_1"] = [CLEAN, "Hard to say.", "..."]
+    result = await check(solve, replies, max_debug_round=0, max_rollback_round=2, max_retry=2)
+    assert state_of(result)["model_eval_leakage_status_1_1"] == ""
 
 
 @pytest.mark.parametrize("verdict", ["It is hard to say.", "", '[{"leakage_status": "Perhaps", "code_block": ""}]'])

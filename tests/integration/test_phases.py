@@ -51,7 +51,8 @@ async def test_candidates_are_ranked_by_their_scores(solve) -> None:
     result = await solve(candidates(1.0, 2.5, 2.0), **{**ONE, "num_model_candidates": 3})
     state = state_of(result)
     table = state["performance_results_1"]
-    assert [row[1] for row in table] == [tiny.solution(0.0, slope) for slope in (2.5, 2.0, 1.0)]
+    assert [state[row[1]] for row in table] == [tiny.solution(0.0, slope) for slope in (2.5, 2.0, 1.0)]
+    assert [state[row[2]]["score"] for row in table] == [row[0] for row in table]
     assert [row[0] for row in table] == sorted(row[0] for row in table)
     assert state["merger_code_1_0"] == tiny.solution(0.0, 2.5)
     assert (result.folder / "tiny" / "1" / "train0_0.py").read_text() == tiny.solution(0.0, 2.5)

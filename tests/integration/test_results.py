@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from machine_learning_engineering.shared_libraries.code_util import result_dict
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
 from tests.fixtures import tiny
 
 SPECIFIED = {"returncode": int, "stdout": str, "stderr": str, "execution_time": float, "score": float}
@@ -45,7 +47,8 @@ async def test_the_result_dict_of_each_outcome(solve, outcome: str, code: str, r
     assert (found["outcome"], found["returncode"]) == (outcome, returncode)
     assert told in found["stderr"] + (found["reason"] or "")
     assert found["execution_time"] > 0
-    assert found["score_source"] == "sealed_unenforced"
+    sealed = make_sandbox(RunConfig().sandbox).enforces_seal
+    assert found["score_source"] == ("sealed" if sealed else "sealed_unenforced")
     assert (found["score"] == 1e9) is (outcome != "ok")
 
 

@@ -160,7 +160,7 @@ def _nest(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 _STATEMENTS = st.recursive(_SIMPLE, _nest, max_leaves=6)
 _PROGRAMS = st.lists(_STATEMENTS, min_size=1, max_size=5).map(lambda lines: "import os\n" + "\n".join(lines) + "\n")
-_PROSE = st.text(st.characters(exclude_characters="`~>\r\0", exclude_categories=["Cs"]), max_size=60)
+_PROSE = st.text(st.characters(exclude_characters="`~>\0", exclude_categories=["Cs"]), max_size=60)
 
 
 @given(_PROGRAMS, _PROSE, _PROSE)

@@ -8,16 +8,21 @@ from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from pydantic import ConfigDict
 
-from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.errors import JournalError, NoReply
 from machine_learning_engineering.shared_libraries.models.layer import ORDINAL_LABEL, Layer, ask
 from machine_learning_engineering.shared_libraries.records import LlmCall
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, sha256
+
+_NO_REPLY = "NO_REPLY"
 
 
 class Recorded(Layer):
     """`provider`, with each of its replies kept in the journal under the agent's name and the ordinal of its call.
 
-    Raises, when asked: JournalError if the journal holds another request at that place, showing where they part.
+    That a question got no reply is kept as well, so that taking the run up goes the same way.
+
+    Raises, when asked: NoReply as the provider did; JournalError if the journal holds another request at that place,
+    showing where they part.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -32,12 +37,15 @@ class Recorded(Layer):
         if call is None:
             return await self._ask(request, text, ordinal)
         self._check(call, text)
-        return LlmResponse.model_validate_json(self.journal.get_blob(call.reply))
+        return _said(LlmResponse.model_validate_json(self.journal.get_blob(call.reply)))
 
     async def _ask(self, request: LlmRequest, text: str, ordinal: int) -> LlmResponse:
         started = time.monotonic()
         request.config.labels = {**(request.config.labels or {}), ORDINAL_LABEL: str(ordinal)}
-        reply = await ask(self.provider, request)
+        try:
+            reply = _storable(await ask(self.provider, request))
+        except NoReply as exc:
+            reply = LlmResponse(error_code=_NO_REPLY, error_message=str(exc))
         usage = reply.usage_metadata
         call = LlmCall(
             at=now(),
@@ -52,7 +60,7 @@ class Recorded(Layer):
             seconds=round(time.monotonic() - started, 3),
         )
         self.journal.append(call)
-        return reply
+        return _said(reply)
 
     def _check(self, call: LlmCall, text: str) -> None:
         if call.digest == sha256(text):
@@ -64,6 +72,20 @@ class Recorded(Layer):
             "taken up with this version, data or settings. Use a new --out folder. The requests part here:\n"
             + "\n".join(changes)
         )
+
+
+def _said(reply: LlmResponse) -> LlmResponse:
+    if reply.error_code == _NO_REPLY:
+        raise NoReply(reply.error_message or "")
+    return reply
+
+
+def _storable(reply: LlmResponse) -> LlmResponse:
+    """The reply without lone surrogates, which JSON cannot hold."""
+    for part in (reply.content.parts if reply.content else None) or []:
+        if part.text:
+            part.text = part.text.encode("utf-8", errors="replace").decode("utf-8")
+    return reply
 
 
 def _request_text(request: LlmRequest) -> str:

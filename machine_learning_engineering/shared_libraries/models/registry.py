@@ -29,7 +29,12 @@ def make_model(name: str, config: RunConfig) -> "BaseLlm":
 
 def model_for(role: str, config: RunConfig) -> str:
     """The name of the model that plays a role."""
-    return config.models.get(role, config.agent_model)
+    return {str(key): name for key, name in config.models.items()}.get(role, config.agent_model)
+
+
+def is_gemini(name: str) -> bool:
+    """Whether ADK talks to this model as a Gemini, which can search the web by itself."""
+    return "gemini-" in name and next(p for p in PROVIDERS if re.fullmatch(p.pattern, name)).build is _gemini
 
 
 @dataclass(frozen=True)

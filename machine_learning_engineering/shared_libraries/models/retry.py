@@ -10,11 +10,17 @@ from typing import Any
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 
-from machine_learning_engineering.shared_libraries.errors import MleError, ModelError, RateLimited
+from machine_learning_engineering.shared_libraries.errors import (
+    MleError,
+    ModelError,
+    NoReply,
+    RateLimited,
+)
 from machine_learning_engineering.shared_libraries.models.layer import Layer, ask, says_something, was_cut
 
 TRANSIENT = frozenset({408, 409, 425, 429, *range(500, 600)})
 TRANSPORTS = frozenset({"aiohttp", "httpcore", "httpx", "httpx2"})
+_OF_THIS_PROMPT = frozenset({400, 413, 422})  # too long, or refused for what it says
 NEXT_STEP = {
     400: "the request does not suit this model; try another one",
     401: "check the API key",
@@ -29,9 +35,9 @@ UNREACHABLE = "check the connection and api_base, or try again later"
 class Retry(Layer):
     """Asks again, with growing pauses, when a provider is rate limited, broken, silent or says nothing.
 
-    Raises: RateLimited when the last answer is still 429 or asks for a longer pause than `longest_pause` seconds, else
-    ModelError; at once for answers that another try cannot change. At most `retries + 1` requests are made, each of at
-    most `seconds`.
+    Raises: RateLimited when the last answer is still 429 or asks for a longer pause than `longest_pause` seconds;
+    NoReply when this prompt alone got no answer (nothing said, too long, refused); else ModelError; at once for answers
+    that another try cannot change. At most `retries + 1` requests are made, each of at most `seconds`.
     """
 
     retries: int = 4
@@ -111,17 +117,19 @@ def _seconds(value: str) -> float | None:
         return None
 
 
-def _explain(model: str, exc: Exception, tries: int, seconds: float) -> ModelError:
+def _explain(model: str, exc: Exception, tries: int, seconds: float) -> MleError:
+    """The error to end with: one of this question alone where another question may be answered, else the model's."""
     status, times = _status(exc), "" if tries == 1 else f", {tries} times"
     if isinstance(exc, EmptyReply):
-        return ModelError(f"{model} replied with {exc}{times}; try another model.")
+        return NoReply(f"{model} replied with {exc}{times}; try another model.")
     if isinstance(exc, TimeoutError) or status == 408:
         return ModelError(
             f"{model} gave no answer within {seconds:g} s{times}; raise llm_seconds or try another model."
         )
     if status is None:
         return ModelError(f"{model} could not be asked{times}: {_message(exc)}; {UNREACHABLE}.")
-    kind = RateLimited if status == 429 else ModelError
+    own = status in _OF_THIS_PROMPT and not re.search("api.?key", str(exc), re.IGNORECASE)
+    kind = RateLimited if status == 429 else NoReply if own else ModelError
     step = NEXT_STEP.get(status, UNREACHABLE)
     return kind(f"{model} answered with status {status}{times}: {_message(exc)}; {step}.")
 

@@ -6,21 +6,22 @@ from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 
-from machine_learning_engineering.shared_libraries.errors import ModelError
+from machine_learning_engineering.shared_libraries.errors import NoReply
 from machine_learning_engineering.shared_libraries.models.layer import Layer, ask, says_something, was_cut
 
 SHORTER = (
     "Your reply was cut off by the token limit. Give the complete reply again from its start, shorter: "
     "no explanations, no repetition, and code without comments."
 )
-_THINKING = re.compile(r"\A\s*<(think|thinking)>.*?</\1>\s*", re.DOTALL)
+# Reasoning at the start of a reply, also where the opening tag was part of the prompt.
+_THINKING = re.compile(r"\A(?:\s*<(think|thinking)>.*?</\1>|.*?^\s*</(?:think|thinking)>)\s*", re.DOTALL | re.MULTILINE)
 
 
 class Whole(Layer):
     """Takes reasoning out of replies, and asks once more, for a shorter one, when the token limit cut a reply.
 
     `max_output_tokens` bounds replies whose request sets no limit; None leaves it to the model. The second time a limit
-    is doubled. Raises: ModelError when the second reply is cut, too.
+    is doubled. Raises: NoReply when the second reply is cut, too, or says nothing: another question may do better.
     """
 
     max_output_tokens: int | None = None
@@ -32,7 +33,7 @@ class Whole(Layer):
             first, reply = reply, await ask(self.provider, _shorter(request))
             reply = reply.model_copy(update={"usage_metadata": _sum(first, reply)})
         if was_cut(reply) or not says_something(reply):
-            raise ModelError(
+            raise NoReply(
                 f"{self.model} was cut off by its token limit twice; raise max_output_tokens or try another model."
             )
         return _without_thoughts(reply)

@@ -64,7 +64,8 @@ def sources(where: Address, state: Mapping[str, Any]) -> Iterator[tuple[EdgeKind
         yield "base", digest_of(state.get(f"base_solution_{t}"))
         ranking = state.get(f"performance_results_{t}")
         if isinstance(ranking, list) and len(ranking) > where.attempt:
-            yield "reference", digest_of(ranking[where.attempt][1])
+            code = ranking[where.attempt][1]
+            yield "reference", digest_of(state.get(code, code) if isinstance(code, str) else code)
     elif where.kind in ("data use", "ablation", "refinement"):
         yield "base", digest_of(state.get(f"train_code_{where.step}_{t}"))
     elif where.kind == "ensemble":

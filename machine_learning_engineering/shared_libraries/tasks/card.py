@@ -90,7 +90,7 @@ class TaskCard(Record):
     scripts: tuple[ScriptRef, ...] = ()
     plans: tuple[PlanResult, ...] = ()
     plan: str = ""
-    notes: tuple[str, ...] = Field((), description="earlier ablation summaries, or earlier refined code blocks")
+    notes: tuple[str, ...] = Field((), description="ablation summaries, or earlier refined code blocks")
     output: str = Field("", description="what a script printed, or its error, cut head and tail")
     missing_module: str = Field("", description="a module that a script could not import")
 

@@ -34,9 +34,14 @@ def find_files(folder: Path, request: TaskRequest) -> Files:
         raise TaskError(f"{folder} has no train.csv (it has {names}). Put the training rows into it.")
     used = {p for p in by_role.values() if p}
     skip = {*_DESCRIPTIONS, "task.yaml"}
-    others = tuple(p for p in sorted(folder.iterdir()) if p not in used and p.name not in skip and p.is_file())
-    others = tuple(p for p in others if not p.name.startswith(".") and "answer" not in p.name)
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p not in used and p.name not in skip)
+    others = tuple(p for p in found if not any(_withheld(part) for part in p.relative_to(folder).parts))
     return Files(by_role["train"], request.test or by_role["test"], by_role["sample"], others)
+
+
+def _withheld(name: str) -> bool:
+    """Whether a file or folder of this name is never shown to scripts."""
+    return name.startswith(".") or "answer" in name.lower()
 
 
 def _pick(tables: list[Path], role: str) -> Path | None:

@@ -4,8 +4,6 @@ Refinement asks for it before each step; as a phase of its own it runs once more
 ensemble planner and the report know where the score comes from.
 """
 
-from dataclasses import dataclass
-
 from google.adk.agents import BaseAgent
 from google.adk.agents.callback_context import CallbackContext
 
@@ -21,14 +19,6 @@ from machine_learning_engineering.sub_agents.ablation import prompt
 from machine_learning_engineering.sub_agents.board import Board
 
 
-@dataclass(frozen=True)
-class Ablation:
-    """The summary for planners, and the score without each component ('baseline': the unchanged solution)."""
-
-    summary: str
-    scores: dict[str, float]
-
-
 def build_ablation(run: Run, board: Board) -> BaseAgent:
     """The agent that ablates every refined solution once more, at step `outer_loop_round`."""
 
@@ -36,19 +26,22 @@ def build_ablation(run: Run, board: Board) -> BaseAgent:
         step = run.config.outer_loop_round
         asked = [t for t in board.solutions if run.may_search(f"ablation {step} {t}")]
         earlier = {t: tuple(desk.state.get(f"prev_ablations_{t}") or ()) for t in asked}
-        await desk.branches(*(ablate(desk, t, step, board.solutions[t], earlier[t]) for t in asked))
+        made = await desk.branches(*(ablate(desk, t, step, board.solutions[t], earlier[t]) for t in asked))
+        board.ablations.update({t: one for t, one in zip(asked, made, strict=True) if isinstance(one, str)})
 
     return Phase.of("ablation_phase_agent", "Measures what each part of the refined solutions contributes.", run, work)
 
 
-async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tuple[str, ...]) -> Ablation:
-    """What the parts of `solution` contribute; an ablation script that never works gives an empty result."""
+async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tuple[str, ...]) -> str:
+    """What the parts of `solution` contribute, in words; the figures go into the state, by component."""
     run, slot = desk.run, Slot(STAGES["ablation"], solution=t, step=step)
     await desk.note(f"ablation_and_refine_loop_agent_{t}", **{f"refine_step_{t}": step})
     refs = (ScriptRef(name=f"train{step}.py", score=solution.value),)
     card = run.card("ablation", solution=t, attempt=step, scripts=refs, notes=earlier)
     made = await run_and_debug(desk, slot, prompt.render_ablation(card, solution.script))
     output = made.execution.stdout if made else "The ablation script did not run; nothing was measured."
+    scores = {f"ablation_scores_{step}_{t}": parse_ablation(output)}
+    await desk.note(slot.agent_name, **scores)
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
         callback_context.state[f"ablation_summary_{step}_{t}"] = text = prose_of(reply)
@@ -61,4 +54,4 @@ async def ablate(desk: Desk, t: int, step: int, solution: Attempt, earlier: tupl
     except ReplyFormatError:
         summary = output  # planners can read the figures themselves
         await desk.note(f"ablation_summary_agent_{t}", **{f"ablation_summary_{step}_{t}": summary})
-    return Ablation(summary, parse_ablation(output))
+    return summary

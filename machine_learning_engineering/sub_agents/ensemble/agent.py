@@ -20,16 +20,17 @@ def build_ensemble(run: Run, board: Board) -> BaseAgent:
     """The agent of phase 4; afterwards the board holds the ensembles that worked. Skips where nothing can be merged."""
 
     async def work(desk: Desk) -> None:
-        solutions = list(board.solutions.values())
-        distinct = len({one.script for one in solutions})
-        if not run.decide("ensemble", lambda: (distinct > 1, f"{distinct} distinct solutions to merge")):
+        first_with = {one.script: t for t, one in reversed(board.solutions.items())}
+        solutions = {t: one for t, one in board.solutions.items() if first_with[one.script] == t}
+        if not run.decide("ensemble", lambda: (len(solutions) > 1, f"{len(solutions)} distinct solutions to merge")):
             return
-        board.ensembles += await merge_solutions(desk, solutions)
+        studies = tuple(f"Solution {t}: {board.ablations[t]}" for t in solutions if board.ablations.get(t))
+        board.ensembles += await merge_solutions(desk, solutions, studies)
 
     return Phase.of("ensemble_agent", "Merges the refined solutions.", run, work)
 
 
-async def merge_solutions(desk: Desk, solutions: list[Attempt]) -> list[Attempt]:
+async def merge_solutions(desk: Desk, solutions: dict[int, Attempt], studies: tuple[str, ...]) -> list[Attempt]:
     """The working ensembles of 1 + `ensemble_loop_round` rounds, in order."""
     results: list[PlanResult] = []
     made: list[Attempt] = []
@@ -38,7 +39,7 @@ async def merge_solutions(desk: Desk, solutions: list[Attempt]) -> list[Attempt]
             break
         await desk.note("ensemble_plan_refine_and_implement_loop_agent", ensemble_iter=round_)
         try:
-            plan = await plan_ensemble(desk, solutions, results)
+            plan = await plan_ensemble(desk, solutions, studies, results)
         except ReplyFormatError:
             break
         one = await implement_ensemble(desk, round_, solutions, plan)
@@ -47,9 +48,11 @@ async def merge_solutions(desk: Desk, solutions: list[Attempt]) -> list[Attempt]
     return made
 
 
-async def plan_ensemble(desk: Desk, solutions: list[Attempt], results: list[PlanResult]) -> str:
+async def plan_ensemble(
+    desk: Desk, solutions: dict[int, Attempt], studies: tuple[str, ...], results: list[PlanResult]
+) -> str:
     """How to merge the solutions: a first plan, or one unlike the earlier ones."""
-    codes = [one.script for one in solutions]
+    codes = [one.script for one in solutions.values()]
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
         earlier = callback_context.state.get("ensemble_plans") or []
@@ -58,7 +61,7 @@ async def plan_ensemble(desk: Desk, solutions: list[Attempt], results: list[Plan
         return plan
 
     if not results:
-        card = desk.run.card("ensemble_plan", scripts=_refs(solutions))
+        card = desk.run.card("ensemble_plan", scripts=_refs(solutions), notes=studies)
         return await desk.ask("init_ensemble_plan_agent", "plan", prompt.render_ensemble_plan(card, codes), take)
     card = desk.run.card(
         "refine_ensemble_plan", attempt=len(results), scripts=_refs(solutions), plans=top_plans(results, desk)
@@ -66,12 +69,12 @@ async def plan_ensemble(desk: Desk, solutions: list[Attempt], results: list[Plan
     return await desk.ask("ensemble_plan_refine_agent", "plan", prompt.render_refine_ensemble_plan(card, codes), take)
 
 
-async def implement_ensemble(desk: Desk, round_: int, solutions: list[Attempt], plan: str) -> Attempt | None:
+async def implement_ensemble(desk: Desk, round_: int, solutions: dict[int, Attempt], plan: str) -> Attempt | None:
     """The first working ensemble script for a plan, or None."""
     card = desk.run.card("ensemble", attempt=round_, scripts=_refs(solutions), plan=plan)
     slot = Slot(STAGES["ensemble_plan_implement"], step=round_)
-    return await run_and_debug(desk, slot, prompt.render_ensemble(card, [one.script for one in solutions]))
+    return await run_and_debug(desk, slot, prompt.render_ensemble(card, [one.script for one in solutions.values()]))
 
 
-def _refs(solutions: list[Attempt]) -> tuple[ScriptRef, ...]:
-    return tuple(ScriptRef(name=f"solution {t}", score=one.value) for t, one in enumerate(solutions, 1))
+def _refs(solutions: dict[int, Attempt]) -> tuple[ScriptRef, ...]:
+    return tuple(ScriptRef(name=f"solution {t}", score=one.value) for t, one in solutions.items())

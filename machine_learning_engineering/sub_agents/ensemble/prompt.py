@@ -27,6 +27,8 @@ Below are solutions, with earlier plans to merge them and the scores they reache
 {direction} score, {goal}, and that differs from all of them. It is about the merging, not about the
 settings of the single models, and easy to implement without error within the time limit of one program."""
 
+STUDIES = "What the parts of the solutions contribute, as measured by leaving them out, solution by solution."
+
 PLAN_REPLY = """\
 ## Reply
 
@@ -38,7 +40,10 @@ data once, split it once in the same way for all, and print the figure of the me
 
 
 def render_ensemble_plan(card: TaskCard, codes: Sequence[str]) -> str:
-    return page(card, "ensemble_plan", PLAN.format(goal=goal(card)), shown(card, *codes), reply=PLAN_REPLY)
+    """The prompt for a first way to merge; what the parts of each solution contribute are `card.notes`."""
+    studies = "\n\n".join(fenced(note) for note in card.notes)
+    study = section("Ablation studies", f"{STUDIES}\n\n{studies}") if card.notes else ""
+    return page(card, "ensemble_plan", PLAN.format(goal=goal(card)), shown(card, *codes), study, reply=PLAN_REPLY)
 
 
 def render_refine_ensemble_plan(card: TaskCard, codes: Sequence[str]) -> str:

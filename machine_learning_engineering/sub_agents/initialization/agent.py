@@ -5,7 +5,7 @@ from typing import Any
 from google.adk.agents import BaseAgent
 from google.adk.agents.callback_context import CallbackContext
 
-from machine_learning_engineering.shared_libraries.agents import Desk, Phase
+from machine_learning_engineering.shared_libraries.agents import Desk, Phase, Reply
 from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys, result_dict
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, ReplyFormatError
@@ -65,8 +65,9 @@ async def summarize_task(desk: Desk) -> str:
     try:
         return await desk.ask("task_summarization_agent", "summary", question, take, temperature=0.0)
     except ReplyFormatError:
-        await desk.note("task_summarization_agent", task_summary=run.task.description)
-        return run.task.description
+        summary = f"Task: {run.task.task_type}\n{run.task.description}"
+        await desk.note("task_summarization_agent", task_summary=summary)
+        return summary
 
 
 async def solve(desk: Desk, t: int, summary: str) -> Attempt:
@@ -99,23 +100,42 @@ async def create_workspace(run: Run, t: int) -> None:
 async def find_models(desk: Desk, t: int, summary: str) -> list[ModelCard]:
     """The models to try for solution `t`, at most `num_model_candidates`, each with its source.
 
-    A Gemini model searches the web for them; other models answer from what they know.
-    """
-    wanted = desk.run.config.num_model_candidates
+    A Gemini model searches the web for them, and the pages it used are kept; other models answer from what they know.
+    A model that never names enough of them is taken at the most that it named.
 
-    async def take(callback_context: CallbackContext, reply: str) -> list[ModelCard]:
-        models = prompt.parse_candidates(reply, wanted)
-        delta: dict[str, Any] = {f"init_{t}_model_{j}": model.model_dump() for j, model in enumerate(models, 1)}
-        callback_context.state.update({**delta, f"init_{t}_model_finish": True})
+    Raises: ReplyFormatError if no reply named a usable model.
+    """
+    agent, wanted = f"model_retriever_agent_{t}", desk.run.config.num_model_candidates
+    most: list[ModelCard] = []
+
+    async def take(callback_context: CallbackContext, reply: Reply) -> list[ModelCard]:
+        nonlocal most
+        try:
+            models = prompt.parse_candidates(reply, wanted)
+        except prompt.TooFewModels as exc:
+            most = max(most, exc.models, key=len)
+            raise
+        callback_context.state.update(_models_found(t, models, list(reply.sources)))
         return models
 
     question = prompt.render_retrieve(desk.run.card("retrieve", solution=t, wanted=wanted), summary)
-    models = await desk.ask(f"model_retriever_agent_{t}", "plan", question, take, tools=desk.search_tools("plan"))
+    try:
+        models = await desk.ask(agent, "plan", question, take, tools=desk.search_tools("plan"))
+    except ReplyFormatError:
+        if not most:
+            raise
+        models = most
+        await desk.note(agent, **_models_found(t, models, []))
+    sources = desk.state[f"init_{t}_model_sources"]
     for j, model in enumerate(models, 1):
-        text = f"# Model\n{model.model_name}\n\n# Example code\n{model.example_code}\n"
         path = desk.run.task_folder / str(t) / "model_candidates" / f"model_{j}.txt"
-        write_atomically(path, text.encode())
+        write_atomically(path, prompt.model_file(model, sources).encode(errors="replace"))
     return models
+
+
+def _models_found(t: int, models: list[ModelCard], sources: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {f"init_{t}_model_{j}": model.model_dump() for j, model in enumerate(models, 1)}
+    return {**found, f"init_{t}_model_sources": sources, f"init_{t}_model_finish": True}
 
 
 async def try_model(desk: Desk, t: int, j: int, model: ModelCard) -> Attempt | None:
@@ -129,20 +149,17 @@ async def try_model(desk: Desk, t: int, j: int, model: ModelCard) -> Attempt | N
 async def rank_candidates(desk: Desk, t: int, working: list[Attempt]) -> None:
     """Notes the candidates of solution `t`, best first, and the best one as the first merge."""
     metric = desk.run.task.metric
-    results = [result_dict(one, metric) for one in working]
     best = working[0]
     desk.run.write_script(_slot("merger", t, 0), best.script)
     await desk.note(
         f"rank_agent_{t}",
         **{
-            f"performance_results_{t}": [
-                [one.value, one.script, result] for one, result in zip(working, results, strict=True)
-            ],
+            f"performance_results_{t}": [[one.value, one.slot.code_key, one.slot.result_key] for one in working],
             f"best_score_{t}": best.value,
             f"base_solution_{t}": best.script,
             f"best_idx_{t}": 0,
             f"merger_code_{t}_0": best.script,
-            f"merger_code_exec_result_{t}_0": results[0],
+            f"merger_code_exec_result_{t}_0": result_dict(best, metric),
         },
     )
 

@@ -1,5 +1,6 @@
 """What the agents that make the first solution are asked, and how a list of models is read."""
 
+import re
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
@@ -13,7 +14,7 @@ from machine_learning_engineering.shared_libraries.prompt_parts import (
     section,
     shown,
 )
-from machine_learning_engineering.shared_libraries.replies import code_of, fences, json_of
+from machine_learning_engineering.shared_libraries.replies import code_of, fences, holds_code, json_of
 from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, TaskCard
 
 ALL_USED = "All the provided information is used"
@@ -103,35 +104,52 @@ def render_data_use(card: TaskCard, description: str, code: str) -> str:
     )
 
 
-def parse_candidates(reply: str, wanted: int) -> list[ModelCard]:
-    """The first `wanted` models of a reply, each once.
+class TooFewModels(ReplyFormatError):
+    """A reply named fewer usable models than asked for: `models`."""
 
-    Raises: ReplyFormatError if one lacks its name or code, or if there are fewer.
+    def __init__(self, models: list[ModelCard], wanted: int) -> None:
+        super().__init__(f"The reply names {len(models)} different models with a name and example code; name {wanted}.")
+        self.models = models
+
+
+def parse_candidates(reply: str, wanted: int) -> list[ModelCard]:
+    """The first `wanted` models of a reply that have a name and code, each once.
+
+    Raises: TooFewModels if there are fewer; ReplyFormatError if the reply holds no list of models.
     """
     found: dict[str, ModelCard] = {}
-    for one in json_of(reply, keys=("model_name", "example_code")):
-        model = _model(one)
-        found.setdefault(model.model_name.casefold(), model)
+    for one in json_of(reply):
+        if (model := _model(one)) is not None:
+            found.setdefault(model.model_name.casefold(), model)
     if len(found) < wanted:
-        raise ReplyFormatError(f"The reply names {len(found)} different models; name {wanted}.")
+        raise TooFewModels(list(found.values()), wanted)
     return list(found.values())[:wanted]
 
 
 def all_data_used(reply: str) -> bool:
     """Whether a reply says that nothing was left out, and gives no new program."""
-    said = ALL_USED.casefold() in " ".join(reply.casefold().split())
-    return said and not any(fence.is_python for fence in fences(reply))
+    said = re.search(rf"(?<!not ){re.escape(ALL_USED.casefold())}", " ".join(reply.casefold().split()))
+    return said is not None and not any(holds_code(fence.text) for fence in fences(reply))
 
 
-def _model(named: dict[str, Any]) -> ModelCard:
+def _model(named: dict[str, Any]) -> ModelCard | None:
+    """The model that an object names; None if it lacks its name or code."""
     fields = {key: str(named.get(key) or "").strip() for key in ModelCard.model_fields}
-    if not fields["model_name"] or not fields["example_code"]:
-        raise ReplyFormatError('Every model needs a "model_name" and an "example_code" that are not empty.')
     if fences(fields["example_code"]):
-        fields["example_code"] = code_of(fields["example_code"])
-    return ModelCard(**fields)
+        try:
+            fields["example_code"] = code_of(fields["example_code"])
+        except ReplyFormatError:
+            return None
+    return ModelCard(**fields) if fields["model_name"] and fields["example_code"] else None
 
 
 def _model_shown(model: ModelCard) -> str:
     about = "\n".join(filter(None, [model.model_name, model.model_description]))
     return section("Model", f"{fenced(about)}\n\n{fenced(model.example_code)}")
+
+
+def model_file(model: ModelCard, sources: list[str]) -> str:
+    """What people read of a model that was found, with the pages that a search gave."""
+    found = [source for source in dict.fromkeys([model.source, *sources]) if source]
+    about = f"# Model\n{model.model_name}\n\n# Example code\n{model.example_code}\n"
+    return about + "".join(["\n# Source\n", *(f"{source}\n" for source in found)] if found else [])

@@ -1,6 +1,6 @@
 """Phase 2 (MLE-STAR, algorithm 2): ablate, pick the block that matters, try plans on it, adopt what improves."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from google.adk.agents import BaseAgent
 from google.adk.agents.callback_context import CallbackContext
@@ -17,14 +17,6 @@ from machine_learning_engineering.shared_libraries.tasks.card import PlanResult,
 from machine_learning_engineering.sub_agents.ablation.agent import ablate
 from machine_learning_engineering.sub_agents.board import Board
 from machine_learning_engineering.sub_agents.refinement import prompt
-
-
-@dataclass(frozen=True)
-class Target:
-    """The block of a solution to improve, with the first plan for it."""
-
-    block: str
-    plan: str
 
 
 def build_refinement(run: Run, board: Board) -> BaseAgent:
@@ -46,37 +38,53 @@ async def refine(desk: Desk, t: int, board: Board) -> Attempt:
     for step in range(desk.run.config.outer_loop_round):
         if not desk.run.may_search(f"refine {step} {t}"):
             break
-        ablation = await ablate(desk, t, step, current, tuple(ablations))
-        target = await find_target(desk, t, step, current, ablation.summary, blocks)
+        summary = await ablate(desk, t, step, current, tuple(ablations))
+        target = await find_target(desk, t, step, current, summary, blocks)
         best = await try_plans(desk, t, step, current, target) if target else None
         if best is not None and adopt(desk.run.task.metric, current, best):
             current = board.solutions[t] = best
-        ablations.append(ablation.summary)
-        blocks += [target.block] if target else []
+        ablations.append(summary)
+        blocks += [target.code_block] if target else []
         await _finish_step(desk, t, step, current, ablations, blocks)
     return current
 
 
 async def find_target(
     desk: Desk, t: int, step: int, current: Attempt, summary: str, blocks: list[str]
-) -> Target | None:
-    """The block to improve, verbatim in the code exactly once, and a plan; None if no reply names one."""
+) -> prompt.Plan | None:
+    """The block to improve, verbatim in the code exactly once, and a plan; None if no reply gives one.
+
+    Where replies give a plan but never a block of the script, the whole script is the block.
+    """
+    plans: list[str] = []
     refs = (ScriptRef(name=f"train{step}.py", score=current.value),)
     card = desk.run.card("plan", solution=t, attempt=step, scripts=refs, notes=tuple(blocks), output=summary)
 
-    async def take(callback_context: CallbackContext, reply: str) -> Target:
-        plan = prompt.parse_plan(reply, current.script)
-        callback_context.state[f"refine_plans_{step}_{t}"] = [plan.plan]
-        callback_context.state[f"refine_code_block_{step}_{t}"] = plan.code_block
-        return Target(plan.code_block, plan.plan)
+    async def take(callback_context: CallbackContext, reply: str) -> prompt.Plan:
+        try:
+            plan = prompt.parse_plan(reply, current.script)
+        except prompt.PlanWithoutBlock as exc:
+            plans.append(exc.plan)
+            raise
+        callback_context.state.update(_first_plan(step, t, plan))
+        return plan
 
+    agent, question = f"init_plan_agent_{t}", prompt.render_plan(card, current.script, summary)
     try:
-        return await desk.ask(f"init_plan_agent_{t}", "plan", prompt.render_plan(card, current.script, summary), take)
+        return await desk.ask(agent, "plan", question, take)
     except ReplyFormatError:
-        return None
+        if not plans:
+            return None
+    whole = prompt.Plan(code_block=current.script, plan=plans[-1])
+    await desk.note(agent, **_first_plan(step, t, whole))
+    return whole
 
 
-async def try_plans(desk: Desk, t: int, step: int, current: Attempt, target: Target) -> Attempt | None:
+def _first_plan(step: int, t: int, target: prompt.Plan) -> dict[str, Any]:
+    return {f"refine_plans_{step}_{t}": [target.plan], f"refine_code_block_{step}_{t}": target.code_block}
+
+
+async def try_plans(desk: Desk, t: int, step: int, current: Attempt, target: prompt.Plan) -> Attempt | None:
     """The best of 1 + `inner_loop_round` attempts, each applied to the unchanged solution; None if all failed."""
     results: list[PlanResult] = []
     made: list[Attempt] = []
@@ -90,14 +98,16 @@ async def try_plans(desk: Desk, t: int, step: int, current: Attempt, target: Tar
                 plan = await next_plan(desk, t, step, current, target, results)
             except ReplyFormatError:
                 break
-        one = await implement(desk, t, step, k, current, target.block, plan)
+        one = await implement(desk, t, step, k, current, target.code_block, plan)
         results.append(PlanResult(plan=plan, score=one.value if one else None))
         made += [one] if one else []
     best = ranked(made, desk.run.task.metric)
     return best[0] if best else None
 
 
-async def next_plan(desk: Desk, t: int, step: int, current: Attempt, target: Target, results: list[PlanResult]) -> str:
+async def next_plan(
+    desk: Desk, t: int, step: int, current: Attempt, target: prompt.Plan, results: list[PlanResult]
+) -> str:
     """A plan unlike the earlier ones, given how the best of them fared."""
     refs = (ScriptRef(name=f"train{step}.py", score=current.value),)
     plans = top_plans(results, desk)
@@ -109,7 +119,7 @@ async def next_plan(desk: Desk, t: int, step: int, current: Attempt, target: Tar
         callback_context.state[key] = [*callback_context.state[key], plan]
         return plan
 
-    return await desk.ask(f"plan_refine_agent_{t}", "plan", prompt.render_refine_plan(card, target.block), take)
+    return await desk.ask(f"plan_refine_agent_{t}", "plan", prompt.render_refine_plan(card, target.code_block), take)
 
 
 async def implement(desk: Desk, t: int, step: int, k: int, current: Attempt, block: str, plan: str) -> Attempt | None:

@@ -65,6 +65,14 @@ class Plan:
     plan: str
 
 
+class PlanWithoutBlock(ReplyFormatError):
+    """A reply has a plan, but its block does not stand in the script exactly once."""
+
+    def __init__(self, reason: str, plan: str) -> None:
+        super().__init__(reason)
+        self.plan = plan
+
+
 def render_plan(card: TaskCard, code: str, summary: str) -> str:
     """The prompt for a block and a plan; blocks refined in earlier steps are `card.notes`."""
     blocks = "\n\n".join(fenced(block) for block in card.notes)
@@ -91,11 +99,14 @@ def render_implement(card: TaskCard, code: str, block: str) -> str:
 def parse_plan(reply: str, code: str) -> Plan:
     """The plan of a reply, its block exactly as it stands in the code.
 
-    Raises: ReplyFormatError if there is no plan, or if the block does not stand in the code exactly once.
+    Raises: ReplyFormatError if there is no plan; PlanWithoutBlock if its block does not stand in the code exactly once.
     """
     named = json_of(reply, keys=("code_block", "plan"))[0]
     block, plan = str(named["code_block"] or ""), str(named["plan"] or "").strip()
     if not plan:
         raise ReplyFormatError('"plan" is empty; give it three to five sentences.')
-    start, end = find_block(code, code_of(block) if fences(block) else block)
+    try:
+        start, end = find_block(code, code_of(block) if fences(block) else block)
+    except ReplyFormatError as exc:
+        raise PlanWithoutBlock(str(exc), plan) from exc
     return Plan(code[start:end], plan)

@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from machine_learning_engineering.shared_libraries.config import make_config
-from machine_learning_engineering.shared_libraries.errors import ModelError, RateLimited
+from machine_learning_engineering.shared_libraries.errors import MleError, ModelError, NoReply, RateLimited
 from machine_learning_engineering.shared_libraries.models.layer import ask, text_of
 from machine_learning_engineering.shared_libraries.models.registry import make_model
 from machine_learning_engineering.shared_libraries.models.retry import Retry
@@ -93,9 +93,10 @@ async def test_a_pause_beyond_bounds_is_not_waited_for(name, reply, make, server
 )
 async def test_a_refusal_is_final_and_says_what_to_do(name, status, step, make, server):
     server.respond = in_turn(Reply("no", status=status))
-    with pytest.raises(ModelError, match=step):
+    with pytest.raises(MleError, match=step) as raised:
         await reply_of(make(name), request_of())
     assert len(server.requests) == 1
+    assert isinstance(raised.value, NoReply if status == 400 else ModelError)
 
 
 async def test_a_silent_server_ends_in_time(name, make, server):
@@ -144,7 +145,7 @@ async def test_both_halves_of_a_cut_reply_are_paid(name, make, server):
 
 async def test_a_reply_cut_twice_is_an_error(name, make, server):
     server.respond = in_turn(Reply("def f(", finish="length"))
-    with pytest.raises(ModelError, match="max_output_tokens"):
+    with pytest.raises(NoReply, match="max_output_tokens"):
         await reply_of(make(name), request_of())
     assert len(server.requests) == 2
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose
+from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose, cut, library
 from machine_learning_engineering.shared_libraries.records import ColumnProfile
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
 
@@ -151,6 +151,32 @@ def for_solution(card: TaskCard, solution: int, wanted: int) -> list[str]:
     order = ranking(card)
     start = (max(solution, 1) - 1) * wanted % len(order)
     return (order[start:] + order[:start])[:wanted]
+
+
+Offer = tuple[str, str, bool]  # a family, one of its variants or "", and whether on plain columns alone
+MANY = 1_000
+_ELABORATE = ("bagged", "tuned", "soft", "squares")
+_PLAIN = ("numbers", "one_hot", "category_counts", "dates", "text_shape")
+
+
+def offers(card: TaskCard, solution: int, wanted: int) -> list[Offer]:
+    """What one of several solutions may start from: families first, then their variants, then all on plain columns."""
+    names, known = for_solution(card, solution, wanted), library(card.problem)
+    names += [name for name in ranking(card) if name not in names]
+    shapes = [(name, "") for name in names]
+    shapes += [(name, kind) for kind in _ELABORATE for name in names if f"{name}__{kind}" in known]
+    return [(*shape, plain) for plain in (False, True) for shape in shapes][:wanted]
+
+
+def offer_title(offer: Offer) -> str:
+    name, variant, plain = offer
+    return TITLES[name] + (f" ({variant})" if variant else "") + (" on plain columns" if plain else "")
+
+
+def offered_script(card: TaskCard, offer: Offer) -> Program:
+    name, variant, plain = offer
+    program = script(card, [name], only=_PLAIN if plain else None)
+    return program.with_parts(cut(card.problem, name, variant)) if variant else program
 
 
 # --- Scripts ----------------------------------------------------------------------------------------------------------

@@ -37,14 +37,14 @@ def summarize(card: TaskCard, codes: Codes) -> str:
 
 
 def retrieve(card: TaskCard, codes: Codes) -> str:
-    names = design.for_solution(card, card.solution, max(card.wanted, 1))
     cards = [
         {
-            "model_name": design.TITLES[name],
-            "example_code": cut(card.problem, name).text,
-            "model_description": words.description(card, name),
+            "model_name": design.offer_title(offer),
+            "example_code": cut(card.problem, *offer[:2]).text,
+            "model_description": words.description(card, *offer[:2]),
+            "source": "recipe library",
         }
-        for name in names
+        for offer in design.offers(card, card.solution, max(card.wanted, 1))
     ]
     return fenced(json.dumps(cards, indent=1), "json")
 
@@ -74,6 +74,10 @@ def family(card: TaskCard) -> str:
 
 
 def candidate(card: TaskCard, codes: Codes) -> str:
+    named = card.model.model_name if card.model else ""
+    for offer in design.offers(card, 1, design.MANY):
+        if design.offer_title(offer) == named:
+            return fenced(design.offered_script(card, offer).render())
     return fenced(design.script(card, [family(card)]).render())
 
 

@@ -3,6 +3,7 @@
 import re
 
 from machine_learning_engineering.shared_libraries.models.offline.program import cut
+from machine_learning_engineering.shared_libraries.replies import parse_ablation
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
 
 REWRITE = (
@@ -20,7 +21,6 @@ ENSEMBLE_PLANS = (
     "chosen on the validation rows, so nothing can be overfitted to them.",
 )
 
-_ABLATION = re.compile(r"Ablation Performance \[(?P<name>[^\]]+)\]: (?P<figure>[-+.\deE]+)")
 _NUMBER = r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
 _WHOLE = re.compile(rf"With every component .+? is {_NUMBER}")
 _EFFECT = re.compile(rf"Without `(\w+)` it is {_NUMBER} (worse|better)")
@@ -68,15 +68,14 @@ def summary(card: TaskCard) -> str:
     return " ".join(lines)
 
 
-def description(card: TaskCard, name: str) -> str:
+def description(card: TaskCard, name: str, variant: str = "") -> str:
     """What a model of the library does, and why it suits this data."""
-    text = cut(card.problem, name).text
+    text = cut(card.problem, name, variant).text
     return text.split('"""')[1] + f" Suits {card.fit_rows:,} rows and {len(card.profile.columns)} columns."
 
 
 def _figures(card: TaskCard) -> dict[str, float]:
-    found = _ABLATION.findall(card.output) or _ABLATION.findall("\n".join(card.notes[-1:]))
-    return {name: float(figure) for name, figure in found}
+    return parse_ablation(card.output) or parse_ablation("\n".join(card.notes[-1:]))
 
 
 def losses(card: TaskCard) -> dict[str, float]:

@@ -155,3 +155,13 @@ def test_a_prompt_without_a_card_is_refused() -> None:
 
 def test_a_reply_is_the_same_every_time() -> None:
     assert code(reply(prompt(card("candidate")))) == script("candidate")
+
+
+def test_the_library_offers_as_many_models_as_may_be_asked_for() -> None:
+    """Each has a name of its own, and hardly two give the same script."""
+    cards = parsed(reply(prompt(card("retrieve", solution=1, wanted=24))))
+    assert len({one["model_name"] for one in cards}) == 24
+    scripts = {
+        code(reply(prompt(card("candidate", attempt=j, model=ModelCard(**one))))) for j, one in enumerate(cards, 1)
+    }
+    assert len(scripts) > 20
