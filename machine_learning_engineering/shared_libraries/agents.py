@@ -5,7 +5,6 @@ Reply, state delta and script result of a leaf become one event, so a kill or a 
 """
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 from pydantic import PrivateAttr
 
+from machine_learning_engineering.shared_libraries.common_util import clean, storable
 from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, NoReply, ReplyFormatError
 from machine_learning_engineering.shared_libraries.models.recorded import Recorded
 from machine_learning_engineering.shared_libraries.models.registry import is_gemini, make_model, model_for
@@ -91,8 +91,6 @@ class Desk:
 
         async def after_model(callback_context: CallbackContext, llm_response: LlmResponse) -> None:
             nonlocal refused
-            if llm_response.partial:
-                return
             reply = Reply(clean(text_of(llm_response.content)))
             reply.sources = _sources(llm_response)
             try:
@@ -197,27 +195,10 @@ class Pipeline(BaseAgent):
                 yield event
 
 
-def clean(text: str) -> str:
-    """Text as every file and database takes it: no NUL, no lone surrogate, one kind of line end."""
-    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    return text.encode("utf-8", errors="replace").decode("utf-8")
-
-
 def _sources(response: LlmResponse) -> list[str]:
     """The addresses of the pages that a reply is grounded in."""
     chunks = (response.grounding_metadata and response.grounding_metadata.grounding_chunks) or []
     return list(dict.fromkeys(chunk.web.uri for chunk in chunks if chunk.web and chunk.web.uri))
-
-
-def storable(value: Any) -> Any:
-    """`value` as every session service can store it: no NaN, infinities, NUL or lone surrogates; tuples as lists."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {str(key): storable(item) for key, item in value.items()}
-    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _only_the_instruction(callback_context: CallbackContext, llm_request: LlmRequest) -> None:

@@ -66,7 +66,7 @@ async def _repair(desk: Desk, slot: Slot, code: str) -> str:
 
     async def take(callback_context: CallbackContext, reply: str) -> str:
         repaired = code_of(reply)
-        if reason := why_not_run(agent, repaired):
+        if reason := why_not_run(agent, repaired, desk.run.config):
             raise ReplyFormatError(reason)
         callback_context.state[slot.code_key] = repaired
         return repaired

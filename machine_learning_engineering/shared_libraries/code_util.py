@@ -5,13 +5,16 @@ Each kind of script is one row of `STAGES`. A row gives the agent name, state ke
 Source: spec/code-execution-system.md.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ConfigError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
+from machine_learning_engineering.shared_libraries.execution.validator import Policy, Rule, validate
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Job, Limits, Metric, Slot, Stage
 from machine_learning_engineering.shared_libraries.replies import MARKER, calls_exit
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
@@ -155,8 +158,13 @@ def get_run_code_condition(agent_name: str, raw_code: str) -> bool:
     return why_not_run(agent_name, raw_code) is None
 
 
-def why_not_run(agent_name: str, raw_code: str) -> str | None:
-    """The reason not to run this code, as a sentence for its author, or None when it qualifies."""
+def why_not_run(agent_name: str, raw_code: str, config: RunConfig | None = None) -> str | None:
+    """The reason not to run this code, as a sentence for its author, or None when it qualifies.
+
+    With a `config` that blocks suspicious code, the validator is asked as well.
+    """
+    if config is not None and config.validation == "block" and (report := validate(raw_code, _BLOCKING)).blocked:
+        return f"The program may not run as it is: {report.text}"
     stage = _row(agent_name)
     first = "debug_agent" not in agent_name
     if first and stage.name in ("ensemble_plan_implement", "ablation"):
@@ -197,6 +205,11 @@ async def run_python_code(code_text: str, run_cwd: str, py_filepath: str, exec_t
         await sandbox.close()
 
 
+_ADVISING = Policy(levels={"syntax": "off", "depth": "off"})  # the interpreter says that better
+_FORBIDDEN: tuple[Rule, ...] = ("process", "native", "network", "dynamic_code", "unpickle", "introspection")
+_BLOCKING = Policy(levels={**_ADVISING.levels, **dict.fromkeys(_FORBIDDEN, "block")})
+
+
 async def evaluate_code(callback_context: "CallbackContext", run: Run | None = None) -> Attempt | None:
     """Runs the code that the calling agent has put into the state, scores it, and writes the result dict beside it.
 
@@ -207,7 +220,7 @@ async def evaluate_code(callback_context: "CallbackContext", run: Run | None = N
     state = callback_context.state
     slot = _slot(callback_context)
     code = state.get(slot.code_key) or ""
-    if reason := why_not_run(callback_context.agent_name, code):
+    if reason := why_not_run(callback_context.agent_name, code, run.config if run else None):
         state[slot.result_key] = {}
         state[f"{slot.result_key}_reason"] = reason
         return None
@@ -216,6 +229,10 @@ async def evaluate_code(callback_context: "CallbackContext", run: Run | None = N
         return None
     made = await attempt(slot, code, run)
     state.update(attempt_keys(slot, made, run.task.metric, state))
+    if run.config.validation != "off":  # it advises; the sandbox is the boundary
+        report = await asyncio.to_thread(validate, code, _ADVISING)
+        if report.text or state.get(f"{slot.result_key}_advice"):
+            state[f"{slot.result_key}_advice"] = report.text
     return made
 
 

@@ -1,9 +1,11 @@
-"""Seeds and files: the two functions that the specification names here."""
+"""Seeds and files, the two functions that the specification names here, and values that every store can hold."""
 
 import importlib.util
+import math
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 
 def set_random_seed(seed: int) -> None:
@@ -36,3 +38,20 @@ def copy_file(source: str | Path, destination: str | Path) -> Path:
         target = target / Path(source).name
     target.parent.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy2(source, target))
+
+
+def clean(text: str) -> str:
+    """Text as every file and database takes it: no NUL, no lone surrogate, one kind of line end."""
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def storable(value: Any) -> Any:
+    """`value` as every session service can store it: no NaN, infinities, NUL or lone surrogates; tuples as lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {str(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value

@@ -80,6 +80,11 @@ class RunConfig(Record):
     containment: Literal["process", "fenced"] = Field(
         "process", description="least containment to run scripts at; fenced: no other files, no network"
     )
+    cache_gb: float = Field(2.0, ge=0, description="results of scripts kept for later runs on this machine; 0: none")
+    gpus: int = Field(0, ge=0, le=64, description="GPUs that scripts may use, one each; 0: none is shown to them")
+    validation: Literal["off", "warn", "block"] = Field(
+        "warn", description="what is done about suspicious code: nothing, a note in its result, or it does not run"
+    )
     allow_network: bool = Field(False, description="let scripts open connections")
 
     @property
@@ -91,7 +96,11 @@ class RunConfig(Record):
         """What one script of this run may use."""
         memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
         return Limits(
-            wall_seconds=self.exec_timeout, memory_bytes=memory, threads=self.threads, network=self.allow_network
+            wall_seconds=self.exec_timeout,
+            memory_bytes=memory,
+            threads=self.threads,
+            network=self.allow_network,
+            gpus=min(self.gpus, 1),
         )
 
     @property

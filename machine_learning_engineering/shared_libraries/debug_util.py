@@ -69,7 +69,7 @@ async def write_script(desk: Desk, slot: Slot, agent: str, role: str, prompt: st
         if code is None:
             return None
         callback_context.state[slot.code_key] = code
-        reason = why_not_run(agent, code)
+        reason = why_not_run(agent, code, desk.run.config)
         if check and reason is None:
             return "unchecked"
         made = await evaluate_code(callback_context, desk.run)

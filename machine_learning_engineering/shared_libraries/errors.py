@@ -71,5 +71,9 @@ class WorkerBroken(SandboxError):
     """A worker died without a result."""
 
 
+class QueueFull(SandboxError):
+    """More jobs wait than the scheduler lets wait."""
+
+
 class JournalError(MleError):
     """A run's journal is unreadable, in use by another process, or does not match the run."""

@@ -1,7 +1,4 @@
-"""The nouns of the house, each one frozen typed record: print any of them and understand the run.
-
-Request -> Task -> Plan -> Job -> Execution -> Score -> Attempt in journal and state -> Report.
-"""
+"""The nouns, each a frozen typed record: Request -> Task -> Plan -> Job -> Execution -> Score -> Attempt -> Report."""
 
 import math
 from dataclasses import dataclass, field
@@ -230,6 +227,7 @@ class Limits(Record):
     file_bytes: int = Field(4 * 2**30, gt=0, description="largest file the script may write")
     threads: int = Field(2, ge=1, description="OpenMP and BLAS threads, fixed per run configuration")
     processes: int = Field(1024, ge=8, description="processes and threads of the whole tree")
+    gpus: int = Field(0, ge=0, description="GPUs that the script gets")
     network: bool = Field(False, description="whether the script may open connections, where that can be forbidden")
 
 
@@ -298,7 +296,7 @@ class Attempt:
         return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
 
     @property
-    def value(self) -> float | None:  # the score in the metric's own unit
+    def value(self) -> float | None:  # in the metric's own unit
         return self.score.value if self.score else None
 
     @property

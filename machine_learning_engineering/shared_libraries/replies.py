@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from machine_learning_engineering.shared_libraries.common_util import storable
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 
 if TYPE_CHECKING:
@@ -351,7 +352,7 @@ def _repaired_objects(reply: str) -> list[dict[str, Any]]:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     listed = value if isinstance(value, list) else [value]
-    return [one for one in listed if isinstance(one, dict) and one]
+    return [storable(one) for one in listed if isinstance(one, dict) and one]
 
 
 def _named(keys: Sequence[str]) -> str:

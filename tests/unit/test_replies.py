@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from machine_learning_engineering.shared_libraries.common_util import storable
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.prompt_parts import fenced
 from machine_learning_engineering.shared_libraries.replies import (
@@ -359,7 +360,7 @@ _JSON = st.lists(st.fixed_dictionaries({key: st.text(max_size=30) for key in KEY
 
 @given(_JSON, _PROSE.filter(lambda text: not set("[{") & set(text)))
 def test_any_json_comes_back_from_prose(objects: list[dict[str, str]], prose: str) -> None:
-    assert json_of(f"{prose}\n```json\n{json.dumps(objects)}\n```\n{prose}", KEYS) == objects
+    assert json_of(f"{prose}\n```json\n{json.dumps(objects)}\n```\n{prose}", KEYS) == storable(objects)
 
 
 # --- Script output ----------------------------------------------------------------------------------------------------

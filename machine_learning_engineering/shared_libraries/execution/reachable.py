@@ -46,7 +46,8 @@ def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tupl
     """Where the job's script may write. Pools of processes need shared memory, also where it is everybody's."""
     own = [scratch.work, scratch.home, scratch.temp, *([job.cwd] if job.cwd else [])]
     shared = ("/tmp", _SHARED_MEMORY) if shared_are_private else (_SHARED_MEMORY,)
-    return existing([*map(str, own), *shared, *(f"/dev/{name}" for name in _DEVICES)])
+    gpus = sorted(map(str, Path("/dev").glob("nvidia*"))) if job.limits.gpus else []
+    return existing([*map(str, own), *shared, *(f"/dev/{name}" for name in _DEVICES), *gpus])
 
 
 def hidden_folders() -> tuple[str, ...]:

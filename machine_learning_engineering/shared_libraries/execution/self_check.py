@@ -314,7 +314,7 @@ async def output_is_normalised(sandbox: Sandbox, tmp: Path) -> None:
 
 @check
 async def jobs_run_side_by_side_and_the_loop_beats_on(sandbox: Sandbox, tmp: Path) -> None:
-    jobs = [make_job(tmp, f"import time\ntime.sleep(0.5)\nprint({i})", folder=tmp / str(i)) for i in range(4)]
+    jobs = [make_job(tmp, f"import time\ntime.sleep(1)\nprint({i})", folder=tmp / str(i)) for i in range(4)]
     gaps: list[float] = []
 
     async def beat() -> None:
@@ -328,5 +328,5 @@ async def jobs_run_side_by_side_and_the_loop_beats_on(sandbox: Sandbox, tmp: Pat
     executions = await asyncio.gather(*map(sandbox.run, jobs))
     heart.cancel()
     _expect([one.stdout for one in executions] == [f"{i}\n" for i in range(4)], "concurrent jobs do not mix")
-    _expect(time.monotonic() - start < 1.8, "concurrent jobs overlap")
+    _expect(time.monotonic() - start < 3.2, "concurrent jobs overlap")
     _expect(max(gaps) < 0.25, f"the event loop is never blocked, here for {max(gaps):.3f} s")

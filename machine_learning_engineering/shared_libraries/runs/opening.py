@@ -9,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
 from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
-from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
+from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
+from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox, make_sandbox
+from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
 from machine_learning_engineering.shared_libraries.records import RunStarted, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -20,6 +22,7 @@ from machine_learning_engineering.shared_libraries.tasks.load import load_task
 # Settings that change how long a run may take or where it lies, but nothing that it computes.
 FREE_SETTINGS = {
     "api_base",
+    "cache_gb",
     "containment",
     "llm_retries",
     "llm_seconds",
@@ -58,7 +61,17 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
         raise
     about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
-    return Run(config, task, folder, journal, make_sandbox(config.sandbox, config.containment))
+    return Run(config, task, folder, journal, sandbox_of(config))
+
+
+def sandbox_of(config: RunConfig) -> Sandbox:
+    """The sandbox of a run: answered from the cache, else queued for the processors, else run by the backend."""
+    cpus = config.parallel_scripts * config.threads
+    capacity = Capacity(cpus=cpus, spare_cpus=config.threads, gpus=config.gpus)
+    queued = ScheduledSandbox(make_sandbox(config.sandbox, config.containment), capacity)
+    if config.cache_gb == 0:
+        return queued
+    return CachedSandbox(queued, data_home() / "cache", int(config.cache_gb * 2**30))
 
 
 def _folder(request: TaskRequest, out: Path | None) -> Path:

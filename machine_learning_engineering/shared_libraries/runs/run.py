@@ -53,8 +53,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self._views: dict[View, asyncio.Task[StagedView]] = {}
-        self._script_slots = asyncio.Semaphore(self.config.parallel_scripts)
-        self._final_slot = asyncio.Semaphore(1)
         self._spent = _earlier_seconds(self.journal)
         self._started = time.monotonic()
 
@@ -107,8 +105,7 @@ class Run:
                     f"{self.folder} cannot be taken up with this version, data or settings. Use a new --out folder."
                 )
             return known.execution.model_copy(update={"folder": self.folder / known.execution.folder})
-        async with self._final_slot if low_priority else self._script_slots:
-            execution = await self.sandbox.run(self._job(slot, ordinal, script, staged, low_priority))
+        execution = await self.sandbox.run(self._job(slot, ordinal, script, staged, low_priority))
         entry = ScriptRun(
             at=now(),
             slot=slot.code_key,

@@ -7,7 +7,7 @@ from typing import Any
 from machine_learning_engineering.shared_libraries.records import JournalEntry, StateDelta
 from machine_learning_engineering.shared_libraries.runs.journal import unpack
 
-_MEASURED = {"start_time", "execution_time"}
+_ACCIDENTS = {"start_time": 0.0, "execution_time": 0.0, "cached": False}
 
 
 def fold_state(folder: Path, entries: list[JournalEntry]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def final_state(folder: Path, entries: list[JournalEntry]) -> str:
     """The text of `final_state.json`: a pure function of task, settings, replies and what scripts printed.
 
     So that two such runs give the same bytes wherever and whenever they ran, the run's own folder is `.` in it and
-    measured seconds are 0; the journal has what was measured.
+    measured seconds are 0 and nothing came from the cache; the journal has what was measured.
     """
     state = _without_accidents(fold_state(folder, entries), str(folder))
     return json.dumps(state, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -31,7 +31,7 @@ def final_state(folder: Path, entries: list[JournalEntry]) -> str:
 
 def _without_accidents(value: Any, folder: str) -> Any:
     if isinstance(value, dict):
-        return {k: 0.0 if k in _MEASURED else _without_accidents(v, folder) for k, v in value.items()}
+        return {k: _ACCIDENTS[k] if k in _ACCIDENTS else _without_accidents(v, folder) for k, v in value.items()}
     if isinstance(value, list):
         return [_without_accidents(item, folder) for item in value]
     return value.replace(folder, ".") if isinstance(value, str) else value

@@ -45,7 +45,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
         train, test = _split_off_test(train, target, files, work)
     train = _labelled(train, target, files, work)
     test = _unlabelled(test, target, files, work)
-    id_column = _id_column(train, test, sample, said.get("id"))
+    id_column = _id_column(train, test, sample, said.get("id"), files)
     _check_features(train, test, target, id_column, said)
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
@@ -137,7 +137,11 @@ def _split_off_test(
         )
     kept, test = train[~is_test], train[is_test].drop(columns=target)
     if not len(kept) or not len(test):
-        raise TaskError(f"{files.train} has {len(train)} rows, too few to train on some and predict others.")
+        count = "only one row" if len(train) == 1 else f"only {len(train)} rows"
+        raise TaskError(
+            f"{files.train} has {count}, too few to train on some and predict others. Add rows, or give those to "
+            "predict with --test."
+        )
     files.train, files.test = _write(kept, work, "train.csv"), _write(test, work, "test.csv")
     return kept, test
 
@@ -168,7 +172,9 @@ def _check_features(
         raise TaskError(f"there is no column to predict {target!r} from. Give both files the same feature columns.")
 
 
-def _id_column(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | None, said: str | None) -> str | None:
+def _id_column(
+    train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | None, said: str | None, files: Files
+) -> str | None:
     if said is not None and said not in test.columns:
         raise TaskError(
             f"the test data have no column {said!r}.{nearest(said, test.columns)} They have: {listed(test.columns)}."
@@ -176,7 +182,7 @@ def _id_column(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | N
     if said is not None and sample is not None and said not in sample.columns:
         raise TaskError(f"the sample submission has no id column {said!r}; it has {listed(sample.columns)}.")
     if sample is None and said is None:
-        return next((n for n in test.columns if _is_id(n, test) and (n not in train or _is_id(n, train))), None)
+        return _likely_id(train, test, files)
     given = () if sample is None else sample.columns
     found = said or next((name for name in given if name in test.columns), None)
     if found is None:
@@ -187,10 +193,25 @@ def _id_column(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | N
     return found
 
 
+def _likely_id(train: pd.DataFrame, test: pd.DataFrame, files: Files) -> str | None:
+    """The first column named as an id that has no value twice; what is named so and has them is noted."""
+    named = [name for name in test.columns if _is_named_id(name)]
+    found = next((n for n in named if _is_id(n, test) and (n not in train or _is_id(n, train))), None)
+    if found is None and named:
+        files.notes.append(
+            f"The column {named[0]!r} has a value in more than one row, so it is a feature and no id. "
+            "Name the column of ids with --id."
+        )
+    return found
+
+
 def _is_id(name: str, table: pd.DataFrame) -> bool:
     """Whether a column is named as an id and has no value twice."""
-    named = name.lower() == "id" or name.lower().endswith(("_id", " id")) or name.endswith(("Id", "ID"))
-    return named and table[name].is_unique
+    return _is_named_id(name) and table[name].is_unique
+
+
+def _is_named_id(name: str) -> bool:
+    return name.lower() == "id" or name.lower().endswith(("_id", " id")) or name.endswith(("Id", "ID"))
 
 
 def _check_column(train: pd.DataFrame, name: str | None, role: str) -> None:
@@ -249,6 +270,8 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
 
 
 def _check_varies(values: "pd.Series[Any]", target: str) -> None:
+    if len(values) < 2:
+        raise TaskError(f"there is only one training row, so {target!r} has the same value in every row. Add rows.")
     if values.nunique() < 2:
         raise TaskError(
             f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."

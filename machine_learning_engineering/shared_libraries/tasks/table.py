@@ -44,7 +44,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     if not isinstance(frame.index, pd.RangeIndex):
         raise TaskError(f"the rows of {path} have more cells than its header has names. Name every column.")
     if not len(frame):
-        raise TaskError(f"{path} has a header but no rows.")
+        raise TaskError(f"{path} has a header but no rows. Put the rows below it.")
     return frame
 
 
