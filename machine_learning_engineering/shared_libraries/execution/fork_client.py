@@ -92,6 +92,8 @@ class ForkServer:
 
         Raises: WorkerLost if the server is gone.
         """
+        if self._socket.fileno() < 0:  # it died, and another job has replaced it since
+            raise WorkerLost
         try:
             try:
                 socket.send_fds(self._socket, [request], descriptors, socket.MSG_DONTWAIT)
@@ -119,12 +121,20 @@ class ForkServer:
             data = b""
         finally:
             self._socket.settimeout(None)
+        if not data and self._killed():
+            raise WorkerLost
         if not data:
             os.set_blocking(self._said, False)
             said = os.read(self._said, 65_536).decode(errors="replace").strip()
             raise SandboxUnavailable(f"the fork server does not start: {said.rpartition(chr(10))[2] or 'no message'}")
         told: dict[str, dict[str, str]] = json.loads(data)
         return told
+
+    def _killed(self) -> bool:
+        try:
+            return self._popen.wait(1) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
 
     def _wait(self) -> None:
         try:
@@ -192,9 +202,11 @@ class Forked(Process):
 
 def _belongs(process: int, session: int, namespace: int, own: int) -> bool:
     """Whether a process is of the job with this session and user namespace; `own` is the sandbox's namespace."""
-    if namespace not in (0, own):
-        return supervisor.user_namespace(process) == namespace
     try:
-        return os.getsid(process) == session and supervisor.lives(process)
+        if namespace in (0, own):
+            belongs = os.getsid(process) == session
+        else:
+            belongs = supervisor.user_namespace(process) == namespace
     except OSError:
         return False
+    return belongs and supervisor.lives(process)  # where nobody collects orphans, their zombies stay

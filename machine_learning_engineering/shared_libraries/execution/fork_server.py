@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from machine_learning_engineering.shared_libraries.execution import kernel, supervisor
 from machine_learning_engineering.shared_libraries.execution.fence import Fence, close_around, probe
-from machine_learning_engineering.shared_libraries.execution.main_script import Script, quiet_fork
+from machine_learning_engineering.shared_libraries.execution.main_script import Script, note_modules, quiet_fork
 
 # What the server's interpreter runs. A job's code runs at this top level, so that one frame of ours lies below it.
 BOOT = f"""\
@@ -91,11 +91,18 @@ class _Server:
     def _start(self, request: bytes, descriptors: list[int]) -> Script | None:
         """Forks a child for a request; the script to run, in that child."""
         control = socket.socket(fileno=descriptors[3])
-        pid = quiet_fork()
+        try:
+            pid = quiet_fork()
+        except OSError as exc:  # too many processes, or no memory
+            pid = -1
+            control.send(f"failed {exc}\n".encode())
         if pid == 0:
             return _become(json.loads(request), descriptors[:3], control)
         for descriptor in descriptors[:3]:
             os.close(descriptor)
+        if pid < 0:
+            control.close()
+            return None
         self._jobs[pid] = control
         self._poll.register(control, select.POLLIN)
         return None
@@ -229,8 +236,10 @@ def main(descriptor: int, profile: str) -> Script:
     missing = probe()
     loaded = preload(profile)
     gc.collect()
+    kernel.join_pages()
     gc.freeze()  # children then never copy pages just because the collector looked at them
     kernel.set_dumpable(False)
+    note_modules()
     server = _Server(requests)
     requests.send(json.dumps({"missing": missing, "loaded": loaded, "pid": os.getpid()}).encode())
     script = server.serve()

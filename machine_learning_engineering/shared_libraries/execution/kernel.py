@@ -16,6 +16,7 @@ _LANDLOCK_VERSION = 1
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
+_HUGE_PAGE, _MADV_COLLAPSE = 2 * 2**20, 25  # Linux 6.1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -53,6 +54,17 @@ def die_with_parent(number: int) -> None:
 
 def forbid_new_privileges() -> None:
     _prctl("no_new_privs", _PR_SET_NO_NEW_PRIVS, 1)
+
+
+def join_pages() -> None:
+    """Gathers this process's own memory in huge pages, which fork copies faster; nothing where the kernel cannot."""
+    with open("/proc/self/maps") as file:  # noqa: PTH123
+        lines = [line.split() for line in file]
+    for words in lines:
+        first, last = (int(number, 16) for number in words[0].split("-"))
+        start, end = -(-first // _HUGE_PAGE) * _HUGE_PAGE, last // _HUGE_PAGE * _HUGE_PAGE
+        if words[1] == "rw-p" and words[4] == "0" and end > start:
+            _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_COLLAPSE)
 
 
 def unshare(flags: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
-from machine_learning_engineering.shared_libraries.execution.output import Normaliser, cut
+from machine_learning_engineering.shared_libraries.execution.output import HeadTail, Normaliser, cut
 from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread
 from machine_learning_engineering.shared_libraries.execution.scratch import (
     Scratch,
@@ -25,6 +25,7 @@ from machine_learning_engineering.shared_libraries.records import Execution, Job
 
 LOW_PRIORITY_NICE = 10
 _LOOK_SECONDS = 0.1  # between two looks at what a job uses
+_NORMALISED_BYTES = 2**20
 _TRIES = 3  # of a job whose worker died under it
 
 
@@ -107,7 +108,9 @@ class LocalSandbox(ABC):
             watched.peak_bytes = max(watched.peak_bytes, peak)
             return await in_thread(self._conclude, job, scratch, started, watched)
         except OSError as exc:
-            raise SandboxError(f"the folder of {job.name} cannot be made: {exc}. Is the disk full?") from exc
+            raise SandboxError(
+                f"{job.name} cannot be run: {exc}. Is the disk full, or are there too many processes?"
+            ) from exc
         finally:
             await in_thread(remove, scratch.root)
 
@@ -120,8 +123,8 @@ class LocalSandbox(ABC):
         execution = Execution(
             outcome=watched.stopped or _outcome(returncode, job.limits, scratch.work, stderr),
             returncode=returncode,
-            stdout=cut(normalise(stdout)),
-            stderr=cut(normalise(stderr)),
+            stdout=cut(normalise(_ends(stdout))),
+            stderr=cut(normalise(_ends(stderr))),
             execution_time=watched.seconds,
             memory_bytes=watched.peak_bytes or None,
             backend=self.name,
@@ -130,6 +133,13 @@ class LocalSandbox(ABC):
         )
         collect(scratch, job.folder, stdout, stderr)
         return execution
+
+
+def _ends(output: bytes) -> bytes:
+    """Head and tail of an output, far more than is shown: a regular expression over all of it would stop the loop."""
+    kept = HeadTail(_NORMALISED_BYTES)
+    kept.feed(output)
+    return kept.value()
 
 
 def python_of(job: Job) -> Path:

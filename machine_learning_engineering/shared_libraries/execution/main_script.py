@@ -8,6 +8,7 @@ shutdown (threads, exit handlers, the globals' finalisers) without the costly te
 import atexit
 import gc
 import io
+import itertools
 import os
 import random
 import signal
@@ -21,11 +22,27 @@ from typing import NoReturn
 _PACKAGE = __name__.partition(".")[0]
 
 
+class _Noted:
+    """The modules that were there before the script's own; to look through all of them after a fork would copy the
+    memory of all their names.
+    """
+
+    ours: tuple[str, ...] = ()
+    ready_made: frozenset[str] = frozenset()
+    newest = ""
+
+
+def note_modules() -> None:
+    """Notes which modules are ready-made; called once, before the first fork."""
+    _Noted.ours = tuple(name for name in sys.modules if name.partition(".")[0] == _PACKAGE)
+    _Noted.ready_made = frozenset(sys.modules)
+    _Noted.newest = next(name for name in reversed(sys.modules) if name not in _Noted.ours)
+
+
 class Script:
     """A script in a process that was made for it: `names` are the globals to run `code()` with."""
 
     def __init__(self, script: str, argv: list[str], environment: dict[str, str], seed: int | None) -> None:
-        self._ready_made = set(sys.modules)
         _refresh(environment, seed)
         self._path = os.path.abspath(script)  # noqa: PTH100 - pathlib would cost the fork server its import
         sys.argv = [script, *argv]
@@ -104,8 +121,7 @@ class Script:
 
     def _finalise(self) -> None:
         """Drops the globals of the script and of its own modules, so that their finalisers run."""
-        own = [module for name, module in sys.modules.items() if name not in self._ready_made and name != "__main__"]
-        for names in (self.names, *(vars(module) for module in reversed(own) if isinstance(module, types.ModuleType))):
+        for names in (self.names, *(vars(module) for module in _own_modules())):
             for private in (True, False):
                 for name in list(names):
                     if name != "__builtins__" and (name.startswith("_") and not name.startswith("__")) is private:
@@ -113,11 +129,18 @@ class Script:
         gc.collect()
 
 
+def _own_modules() -> list[types.ModuleType]:
+    """The modules that the script has imported, the last one first; they stand behind the ready-made ones."""
+    newer = itertools.takewhile(lambda name: name != _Noted.newest, reversed(sys.modules))
+    own = [sys.modules[name] for name in newer if name not in _Noted.ready_made]
+    return [module for module in own if isinstance(module, types.ModuleType)]
+
+
 def _refresh(environment: dict[str, str], seed: int | None) -> None:
     """Undoes what the fork server did that a fresh interpreter would not have done."""
     os.environ.clear()
     os.environ.update(environment)
-    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+    for name in _Noted.ours:
         del sys.modules[name]
     _reseed(seed)
     process = sys.modules.get("multiprocessing.process")

@@ -57,11 +57,17 @@ def hidden_folders() -> tuple[str, ...]:
 
 def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
     """Folders and their places inside: a private /tmp, what lies below it and is needed, and the view as `input`."""
-    covered = ("/tmp", *hidden_folders())
-    needed = [path for path in readable_paths(job) if any(Path(path).is_relative_to(folder) for folder in covered)]
+    needed = _covered(readable_paths(job))
     own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
     view = [(str(job.view.path), str(view_place(scratch)))] if job.view else []
     return ((str(scratch.system_temp), "/tmp"), *((path, path) for path in sorted({*needed, *own})), *view)
+
+
+@cache
+def _covered(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the paths that lie where a fenced script finds private folders."""
+    private = ("/tmp", *hidden_folders())
+    return tuple(path for path in paths if any(Path(path).is_relative_to(folder) for folder in private))
 
 
 def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:

@@ -75,7 +75,10 @@ class WarmSandbox(LocalSandbox):
     async def start(self, job: Job, scratch: Scratch) -> Started:
         server = await self._server(profile_of(job), job.limits.threads)
         layers = self._layers(server, job)
-        await in_thread(fill, scratch, job, copy_view="mounts" not in layers)
+        if "mounts" in layers:  # nothing to copy; a thread would cost more than a few empty folders
+            fill(scratch, job, copy_view=False)
+        else:
+            await in_thread(fill, scratch, job)
         memory = job.limits.memory_bytes
         groups = MemoryGroup(memory) if memory and "memory-cgroup" in layers else None
         try:
@@ -92,8 +95,7 @@ class WarmSandbox(LocalSandbox):
         servers, self._servers = self._servers, {}
         for starting in servers.values():
             starting.cancel()
-            if starting.done() and not starting.cancelled() and starting.exception() is None:
-                await starting.result().close()
+            await _close(starting)
 
     async def _server(self, profile: str, threads: int) -> ForkServer:
         """A living server whose libraries include the profile's, started if there is none."""
@@ -103,9 +105,14 @@ class WarmSandbox(LocalSandbox):
                 break
         known = self._servers.get((profile, threads))
         if known is None or (known.done() and (known.cancelled() or known.exception() or not known.result().alive)):
-            known = asyncio.create_task(ForkServer(profile, threads, self._process_bound()).ready())
+            known = asyncio.create_task(self._started(profile, threads, known))
             self._servers[profile, threads] = known
         return await asyncio.shield(known)
+
+    async def _started(self, profile: str, threads: int, dead: asyncio.Task[ForkServer] | None) -> ForkServer:
+        """A new server, once what a dead one before it held is given back."""
+        await _close(dead)
+        return await ForkServer(profile, threads, self._process_bound()).ready()
 
     def _process_bound(self) -> int | None:
         """How many processes a whole server may have; None where the kernel cannot bound them."""
@@ -127,6 +134,12 @@ class WarmSandbox(LocalSandbox):
             why = "; ".join(f"{layer}: {server.missing.get(layer) or 'switched off'}" for layer in lacking)
             raise SandboxUnavailable(f"scripts cannot be fenced here ({why}); see `mle doctor`, or require 'process'")
         return tuple(layer for layer in LAYERS if layer not in missing)
+
+
+async def _close(starting: "asyncio.Task[ForkServer] | None") -> None:
+    """Closes a server that has started."""
+    if starting and starting.done() and not starting.cancelled() and starting.exception() is None:
+        await starting.result().close()
 
 
 def profile_of(job: Job) -> str:
