@@ -1,44 +1,86 @@
 """The `mle` command. Only what a command needs is imported, and only when it runs."""
 
-import asyncio
-import os
-import signal
+import io
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from machine_learning_engineering import __version__
-
-T = TypeVar("T")
+from machine_learning_engineering._cli_looks import config, doctor, report, runs, tasks
+from machine_learning_engineering._cli_options import (
+    EXAMPLES,
+    FLAGS,
+    OUTPUT,
+    TASK,
+    ApiBase,
+    Candidates,
+    Debug,
+    Minutes,
+    Model,
+    Rounds,
+    SandboxName,
+    Seed,
+    Solutions,
+    Timeout,
+    settings_of,
+)
+from machine_learning_engineering._cli_watch import Stopped, Watch
 
 app = typer.Typer(
     name="mle",
-    help="A machine-learning engineer: give it data and a target, get a scored submission and the script that made it.",
+    help="A machine-learning engineer: give it data and a target, get a scored submission and the script that made it."
+    "\n\nStart with: mle run glucose-progression",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-class Stopped(Exception):
-    """The user asked a run to stop, and it has."""
-
-
 def main() -> None:
     """The entry point: failures that a person can act on end as one sentence on stderr and exit code 2."""
     from machine_learning_engineering.shared_libraries.errors import MleError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 gets every message, spelt out
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except MleError as exc:
+    except (MleError, OSError) as exc:
+        sentence = _sentence(exc)
+        if sentence is None:
+            raise
+        _end(sentence, exc)
+    except Stopped as exc:
         sys.stderr.write(f"mle: {exc}\n")
-        sys.exit(2)
-    except Stopped:
-        sys.stderr.write("mle: stopped. Everything finished so far is kept; the same command takes the run up again.\n")
         sys.exit(130)
+
+
+def _end(sentence: str, exc: Exception) -> None:
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exception(exc)
+    sys.stderr.write(f"mle: {sentence}\n")
+    sys.exit(2)
+
+
+def _sentence(exc: Exception) -> str | None:
+    """What to tell of a failure; None for one that only a programmer can act on."""
+    import errno
+
+    if not isinstance(exc, OSError):
+        return str(exc)
+    where = f" ({exc.filename})" if exc.filename else ""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full{where}. Free some space and repeat the command: it goes on from where it stopped. "
+            "Or choose a folder on another disk with --out."
+        )
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{exc.filename or 'a file'} cannot be used ({exc.strerror}). Check its permissions, or choose another."
+    return None
 
 
 def _version(asked: bool) -> None:
@@ -52,110 +94,94 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    debug: Debug = False,
 ) -> None:
     """Options that every command has."""
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def run(
-    source: Annotated[str, typer.Argument(help="A bundled task's name, a task folder, or a CSV file with --target.")],
-    target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
-    metric: Annotated[str | None, typer.Option(help="How predictions are judged, for example rmse or auc.")] = None,
-    test: Annotated[Path | None, typer.Option(help="CSV with the rows to predict, for a CSV source.")] = None,
-    id_column: Annotated[str | None, typer.Option("--id", help="Column that names the rows.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column whose groups must not be split.")] = None,
-    time_column: Annotated[str | None, typer.Option("--time", help="Column to split by time.")] = None,
-    description: Annotated[str | None, typer.Option(help="A sentence about the task.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="offline (no key needed), a Gemini name, or <provider>/<model> of LiteLLM.")
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A bundled task's name, a task folder, or a CSV file with --target.")
+    ],
+    target: Annotated[str | None, typer.Option(help="Column to predict.", rich_help_panel=TASK)] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="How predictions are judged, for example rmse or auc.", rich_help_panel=TASK)
     ] = None,
-    api_base: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")] = None,
-    solutions: Annotated[int | None, typer.Option(help="Solutions developed side by side.")] = None,
-    candidates: Annotated[int | None, typer.Option(help="Models tried for each solution.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Refinement steps of each solution.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes for the whole run.")] = None,
-    timeout: Annotated[int | None, typer.Option(help="Seconds that one script may take.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of splits and scripts.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="warm (Linux: preloaded, fenced) or subprocess.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="CSV with the rows to predict, for a CSV source.", rich_help_panel=TASK)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column that names the rows.", rich_help_panel=TASK)
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose groups must not be split.", rich_help_panel=TASK)
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="Column to split by time.", rich_help_panel=TASK)
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="A sentence about the task.", rich_help_panel=TASK)] = None,
+    model: Model = None,
+    api_base: ApiBase = None,
+    solutions: Solutions = None,
+    candidates: Candidates = None,
+    rounds: Rounds = None,
+    minutes: Minutes = None,
+    timeout: Timeout = None,
+    seed: Seed = None,
+    sandbox: SandboxName = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder; the same command takes up a run that lies there.")
+        Path | None,
+        typer.Option(
+            help="The run's folder, mle-runs/<task>-<time> if not said; a run that lies there is taken up.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only where the submission lies.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object a line: what happens, at last the result.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="On an error, show the traceback too.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Run a task from data to submission."""
-    from machine_learning_engineering.client import find_request, solve
-    from machine_learning_engineering.shared_libraries.config import RunConfig
-    from machine_learning_engineering.shared_libraries.monitoring.console import Console
+    """Run a task from data to submission.
 
-    request = find_request(
-        source,
-        target=target,
-        metric=metric,
-        test=test,
-        id=id_column,
-        group=group,
-        time=time_column,
-        description=description,
-    )
-    settings: dict[str, Any] = {
-        "agent_model": model,
-        "api_base": api_base,
-        "num_solutions": solutions,
-        "num_model_candidates": candidates,
-        "outer_loop_round": rounds,
-        "minutes": minutes,
-        "exec_timeout": timeout,
-        "seed": seed,
-        "sandbox": sandbox,
-    }
-    config = RunConfig.from_env(**{name: value for name, value in settings.items() if value is not None})
-    console = Console()
-    result = _until_stopped(solve(request, config, out, listener=console.show))
-    console.finish(result.task, result.winner, result.files)
+    A terminal shows progress live; a pipe or a file gets one line for each thing that happened.
 
-
-def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; Ctrl-C or a termination signal cancels it in order, a second one ends it at once.
-
-    Raises: Stopped once the cancelled work has ended.
+    Ctrl-C once finishes up: scripts end, the best submission stays, and the same command goes on later. Ctrl-C twice
+    stops at once.
     """
-
-    async def watched() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-
-        def stop() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-            task.cancel()
-
-        if os.name == "posix":  # set here, so that it works too where a parent has told us to ignore Ctrl-C
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop)
-        return await task
-
+    watch = Watch(out, quiet, as_json)
     try:
-        return asyncio.run(watched())
-    except asyncio.CancelledError:
-        raise Stopped from None
+        from machine_learning_engineering.client import find_request, solve
+        from machine_learning_engineering.shared_libraries.monitoring.settings import configure
+
+        request = find_request(
+            source,
+            target=target,
+            metric=metric,
+            test=test,
+            id=id_column,
+            group=group,
+            time=time_column,
+            description=description,
+        )
+        flags = settings_of(model, api_base, solutions, candidates, rounds, minutes, timeout, seed, sandbox)
+        config = configure(flags, FLAGS)
+        result = watch.until_stopped(solve(request, config, out, listener=watch.take))
+        watch.finish(result)
+    finally:
+        watch.view.close()
 
 
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    live: Annotated[bool, typer.Option(help="Write it anew, and have the page reload, until the run ends.")] = False,
-) -> None:
-    """Write a run's report.html: its search, scores, scripts and plots in one file."""
-    from machine_learning_engineering.shared_libraries.report.page import build_report, keep_report
-
-    typer.echo(keep_report(run) if live else build_report(run))
-
-
-@app.command()
-def tasks() -> None:
-    """List the bundled tasks."""
-    from machine_learning_engineering.shared_libraries.monitoring.console import Console
-    from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_tasks
-
-    Console().list_tasks(bundled_tasks())
+for command in (config, doctor, report, runs, tasks):
+    app.command()(command)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every setting of a run, each with its default, bounds and unit, and the one place that reads the environment."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -138,10 +139,22 @@ def _environment() -> dict[str, Any]:
     fields = dict.fromkeys(RunConfig.model_fields, (Any, None))
     reader = create_model("Settings", __base__=_Prefixed, **fields)  # type: ignore[call-overload]
     found = {name: value for name, value in reader().model_dump().items() if value is not None}
+    if isinstance(found.get("models"), str):
+        found["models"] = _by_role(found["models"])
     model = _Environment().root_agent_model
     if model and "agent_model" not in found:
         found["agent_model"] = model
     return found
+
+
+def _by_role(text: str) -> Any:
+    """The models by role that MLE_MODELS names as a JSON object."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ConfigError(
+            f'MLE_MODELS must be a JSON object such as {{"plan": "gemini-2.5-pro"}}, not {text!r}'
+        ) from None
 
 
 class _Prefixed(BaseSettings):

@@ -110,3 +110,79 @@ def test_ids_keep_their_leading_zeros(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "out" / "final" / "submission.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in lines] == ["Kunde Nr", *(f"{i:04d}" for i in range(120, 150))]
+
+
+def test_runs_are_listed_and_compared(place: Path) -> None:
+    for out, more in (("first", ()), ("second", ("--seed", "7"))):
+        assert mle(*RUN, "--rounds", "0", "--out", f"mle-runs/{out}", *more, cwd=place).returncode == 0
+    (place / "mle-runs" / "never-began").mkdir()
+    (place / "mle-runs" / "never-began" / "journal.jsonl").touch()
+    listed = json.loads(mle("runs", "--json", cwd=place).stdout)
+    assert [(line["run"], line["task"], line["status"]) for line in listed] == [
+        ("first", "tiny", "finished"),
+        ("second", "tiny", "finished"),
+    ]
+    shown = mle("runs", cwd=place).stdout
+    assert "first" in shown
+    assert f"{listed[0]['best']:.6g} rmse" in shown
+    compared = json.loads(mle("runs", "first", "sec", "--json", cwd=place).stdout)
+    assert compared["differences"] == [{"what": "seed", "first": "42", "second": "7"}]
+
+
+def test_a_run_is_named_by_the_beginning_of_its_name(place: Path) -> None:
+    assert mle(*RUN, "--rounds", "0", "--out", "mle-runs/first", cwd=place).returncode == 0
+    done = mle("report", "fir", cwd=place)
+    assert done.stdout.strip() == str(place / "mle-runs" / "first" / "report.html")
+    wrong = mle("report", "frist", cwd=place)
+    assert wrong.returncode == 2
+    assert "Nearest: first" in wrong.stderr
+
+
+def test_a_place_without_runs_says_how_to_start_one(tmp_path: Path) -> None:
+    done = mle("runs", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Start one: mle run" in done.stdout
+
+
+def test_config_tells_where_each_value_comes_from(tmp_path: Path) -> None:
+    env = {**os.environ, "MLE_SEED": "7", "MLE_MINUTES": "3", "MLE_SEEED": "1"}
+    command = [*MLE, "config", "--minutes", "5", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=True, timeout=60)
+    told = json.loads(done.stdout)
+    found = {one["name"]: (one["value"], one["source"]) for one in told["settings"]}
+    assert found["seed"] == (7, "MLE_SEED")
+    assert found["minutes"] == (5, "--minutes")
+    assert found["num_solutions"] == (2, "default")
+    assert "MLE_SEEED" in told["warnings"][0]
+    assert "Did you mean MLE_SEED?" in told["warnings"][0]
+
+
+def test_doctor_looks_at_everything_and_shows_no_key(tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 570.1'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    env = {**os.environ, "OPENAI_API_KEY": "sk-secret", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [*MLE, "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=120)
+    findings = {(one["area"], one["name"]): one for one in json.loads(done.stdout)}
+    assert {area for area, _ in findings} >= {"Python", "Packages", "Libraries", "GPU", "Keys", "Machine"}
+    assert findings["Libraries", "LightGBM loads"]["verdict"] == "ok"
+    assert findings["GPU", "device 0"]["found"].startswith("NVIDIA H200")
+    assert findings["Keys", "openai"]["verdict"] == "ok"
+    assert findings["Keys", "groq"]["verdict"] == "note"
+    assert "sk-secret" not in done.stdout + done.stderr
+    missing = [one for one in findings.values() if one["verdict"] == "missing"]
+    assert done.returncode == (1 if missing else 0)
+    assert all(one["advice"] for one in missing)
+
+
+@pytest.mark.parametrize("command", ["run", "runs", "report", "tasks", "config", "doctor"])
+def test_every_command_explains_itself_and_its_options(tmp_path: Path, command: str) -> None:
+    import typer.main
+
+    from machine_learning_engineering.cli import app
+
+    shown = mle(command, "--help", cwd=tmp_path)
+    assert shown.returncode == 0
+    found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    assert found.help
+    assert all(getattr(option, "help", None) for option in found.params)

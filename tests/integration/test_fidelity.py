@@ -24,9 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import pytest_asyncio
 
+from machine_learning_engineering import client
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution.environment import script_environment
 from machine_learning_engineering.shared_libraries.execution.output import Normaliser, cut
@@ -34,7 +38,7 @@ from machine_learning_engineering.shared_libraries.execution.process import in_t
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import collect, fill, make_scratch, remove
 from machine_learning_engineering.shared_libraries.execution.self_check import make_job, make_view
-from machine_learning_engineering.shared_libraries.records import Job
+from machine_learning_engineering.shared_libraries.records import SEARCH, Job, StagedView
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "fidelity"
 HEADER = re.compile(r"# (exit|stdin|argv|view|compare|slow|warm): (.*)\n")
@@ -181,3 +185,47 @@ def test_plain_python_ends_a_script_as_its_header_says(case: Case, plain_runs: d
     if case.name not in plain_runs:
         plain_runs[case.name] = run_plain(case, tmp_path)
     assert plain_runs[case.name].returncode == int(case.header.get("exit", "0")), plain_runs[case.name].stderr
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> client.Result:
+    """A run of the offline model on a small table, from whose journal the scripts are taken."""
+    tmp = tmp_path_factory.mktemp("recorded")
+    draws = np.random.default_rng(0)
+    table = pd.DataFrame(draws.normal(size=(200, 4)), columns=list("abcd"))
+    table["price"] = table.a * table.b + table.c + draws.normal(size=200) / 5
+    table.to_csv(tmp / "prices.csv", index=False)
+    request = client.find_request(tmp / "prices.csv", target="price", metric="rmse")
+    config = RunConfig(outer_loop_round=1, ensemble_loop_round=0, cache_gb=0)
+    return asyncio.run(client.solve(request, config, tmp / "run"))
+
+
+@dataclass(frozen=True)
+class OnView(Case):
+    """A script of a run, with the search view that it had there."""
+
+    view: StagedView
+
+    def job(self, tmp: Path, folder: str) -> Job:
+        limits = {"wall_seconds": 300, "threads": 1}
+        return make_job(tmp, self.source, folder=tmp / folder, view=self.view, limits=limits, seed=42)
+
+
+@pytest.mark.slow
+def test_the_scripts_of_a_recorded_run_do_the_same(recorded: client.Result, tmp_path: Path) -> None:
+    """Each under plain Python and twice in one fork server: the same output, code and files."""
+    link = recorded.folder / recorded.task.name / "1" / "input"
+    view = StagedView(view=SEARCH, path=link.resolve(), digest="")
+    found = dict.fromkeys(one.script for one in recorded.attempts if one.slot.stage.kind != "submission")
+    cases = [OnView(f"script {n}", script, {}, view) for n, script in enumerate(found)]
+    assert len(cases) > 8
+
+    async def in_one_server() -> list[list[Seen]]:
+        sandbox = make_sandbox("warm")
+        try:
+            return [await run_twice(case, sandbox, tmp_path / case.name) for case in cases]
+        finally:
+            await sandbox.close()
+
+    for case, runs in zip(cases, asyncio.run(in_one_server()), strict=True):
+        assert runs == [run_plain(case, tmp_path / case.name)] * 2, case.name

@@ -14,7 +14,8 @@ ROOT = Path(machine_learning_engineering.__file__).parent
 LIBRARIES = f"{PACKAGE}.shared_libraries"
 # Highest first; the first prefix that fits a module gives its floor.
 FLOORS = (
-    (4, (f"{PACKAGE}.agent", f"{PACKAGE}.cli", f"{PACKAGE}.client", f"{PACKAGE}.prompt")),
+    (4, tuple(f"{PACKAGE}.{name}" for name in ("agent", "cli", "_cli_looks", "_cli_options", "_cli_watch", "client"))),
+    (4, (f"{PACKAGE}.prompt",)),
     (3, (f"{PACKAGE}.sub_agents",)),
     (2, tuple(f"{LIBRARIES}.{name}" for name in ("code_util", "debug_util", "check_leakage_util"))),
     (0, tuple(f"{LIBRARIES}.{name}" for name in ("config", "errors", "records"))),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import rich.console
+from rich.markup import escape
 
 from machine_learning_engineering.shared_libraries.records import (
     Attempt,
@@ -20,8 +22,39 @@ from machine_learning_engineering.shared_libraries.records import (
     Task,
 )
 
-if TYPE_CHECKING:
-    from machine_learning_engineering.shared_libraries.tasks.bundled import BundledTask
+
+class View(Protocol):
+    """Where a run is shown: it gets every journal entry of the session, and in the end the result."""
+
+    def show(self, entry: JournalEntry) -> None:
+        """Shows an entry, or not."""
+
+    def stopping(self) -> None:
+        """The user asked the run to stop; it finishes up."""
+
+    def abandon(self) -> None:
+        """The process ends at once: gives the terminal back, waiting for nothing."""
+
+    def close(self) -> None:
+        """The run is over, with a result or without; may be called more than once."""
+
+    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
+        """Shows the result of a finished run."""
+
+
+class Quiet:
+    """Shows nothing but where the submission lies."""
+
+    def show(self, entry: JournalEntry) -> None: ...
+
+    def stopping(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
+        sys.stdout.write(f"{files['submission']}\n")
 
 
 class Console:
@@ -30,6 +63,15 @@ class Console:
     def __init__(self) -> None:
         self._out = rich.console.Console(highlight=False, soft_wrap=True)
         self._began = 0.0
+
+    def stopping(self) -> None:
+        self._out.print("finishing up: scripts end, the best submission stays. Ctrl-C again stops at once.")
+
+    def abandon(self) -> None:
+        """Nothing to give back."""
+
+    def close(self) -> None:
+        """Every line is out already."""
 
     def show(self, entry: JournalEntry) -> None:
         """One line for an entry that a person wants to see."""
@@ -54,16 +96,8 @@ class Console:
             self._out.print(f"note: {note}", markup=False)
         for what, path in files.items():
             self._out.print(f"{what:11} {path}", markup=False)
-
-    def list_tasks(self, tasks: Iterable[BundledTask]) -> None:
-        """A table of bundled tasks."""
-        from rich.table import Table
-
-        table = Table("name", "problem", "metric", "rows", "what", box=None, pad_edge=False)
-        for task in tasks:
-            table.add_row(task.name, task.problem, task.metric, str(task.rows), task.title)
-        self._out.print(table)
-        self._out.print("\nRun one: mle run NAME", markup=False)
+        if "report" not in files:
+            self._out.print("report      could not be written; `mle report` with the run's folder tries again")
 
 
 def _line(entry: JournalEntry) -> str | None:
@@ -75,9 +109,9 @@ def _line(entry: JournalEntry) -> str | None:
         case Scored() if entry.score.value is not None:
             return f"{entry.slot}: [green]{entry.score.value:.6g}[/green]"
         case Scored() if entry.score.reason:
-            return f"{entry.slot}: no score. {entry.score.reason.splitlines()[0]}".replace("[", r"\[")
+            return f"{entry.slot}: no score. {escape(entry.score.reason.splitlines()[0])}"
         case Published():
             return f"[bold]published[/bold] the submission of {entry.slot}"
         case Decision():
-            return f"decided {entry.what}: {entry.why}"
+            return escape(f"decided {entry.what}: {entry.why}")
     return None

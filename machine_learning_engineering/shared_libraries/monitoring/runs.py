@@ -1,0 +1,129 @@
+"""The runs that lie in a folder: a line for each, and two of them side by side."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.report.story import Story, read_story
+from machine_learning_engineering.shared_libraries.runs.opening import FREE_SETTINGS, RUNS
+
+_ABOUT_THE_PLACE = FREE_SETTINGS - {"minutes", "parallel_scripts"}
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """What `mle runs` tells of one run; `seconds` over all its sessions, `started` since the epoch."""
+
+    run: str
+    task: str
+    status: str
+    metric: str
+    best: float | None
+    seconds: float
+    scripts: int
+    model: str
+    started: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row of a comparison: what two runs do not have in common."""
+
+    what: str
+    first: str
+    second: str
+
+
+def list_runs(place: Path = RUNS) -> list[RunLine]:
+    """Every run in a folder that has begun, the oldest first; one that cannot be read has that for its status."""
+    lines = [_line_or_why(path.parent) for path in place.glob("*/journal.jsonl") if path.stat().st_size]
+    return sorted(lines, key=lambda line: line.started)
+
+
+def find_run(run: str, place: Path = RUNS) -> Path:
+    """The folder of a run, named by its path, its name, or the beginning of its name.
+
+    Raises: JournalError if there is no such run, or several.
+    """
+    if run and (Path(run).expanduser() / "journal.jsonl").is_file():
+        return Path(run).expanduser().absolute()
+    names = sorted(path.parent.name for path in place.glob("*/journal.jsonl"))
+    found = [name for name in names if name == run] or [name for name in names if run and name.startswith(run)]
+    if len(found) == 1:
+        return (place / found[0]).absolute()
+    if found:
+        raise JournalError(f"several runs begin with {run!r}: {', '.join(found)}. Say more of the name.")
+    raise JournalError(f"there is no run {run!r}: {_not_found(run, names, place)}")
+
+
+def line(folder: Path) -> RunLine:
+    """The line of one run. Raises: JournalError if its journal cannot be read."""
+    story = read_story(folder)
+    config = story.started.config if story.started else {}
+    shown = story.winner if story.published else story.best
+    return RunLine(
+        run=folder.name,
+        task=_task(folder),
+        status=story.status,
+        metric=story.metric.name,
+        best=shown.value if shown else None,
+        seconds=story.seconds,
+        scripts=len(story.nodes),
+        model=str(config.get("agent_model", "")),
+        started=story.started.at if story.started else 0.0,
+        folder=folder,
+    )
+
+
+def compare(first: Path, second: Path) -> tuple[list[RunLine], list[Difference]]:
+    """The lines of two runs, and the settings and versions in which they differ.
+
+    Raises: JournalError if one of them cannot be read.
+    """
+    stories = [read_story(folder) for folder in (first, second)]
+    return [line(first), line(second)], list(_differences(*stories))
+
+
+def _differences(first: Story, second: Story) -> Iterable[Difference]:
+    begun = [story.started for story in (first, second)]
+    if begun[0] is None or begun[1] is None:
+        return
+    if begun[0].task_digest != begun[1].task_digest:
+        yield Difference("data", "these", "others")
+    for what in ("config", "versions"):
+        old, new = (_plain(getattr(entry, what)) for entry in begun)
+        for key in sorted((old.keys() | new.keys()) - _ABOUT_THE_PLACE):
+            if old.get(key) != new.get(key):
+                yield Difference(key, str(old.get(key)), str(new.get(key)))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in ("", {}, None)}
+
+
+def _line_or_why(folder: Path) -> RunLine:
+    try:
+        return line(folder)
+    except JournalError:
+        started = (folder / "journal.jsonl").stat().st_mtime
+        return RunLine(folder.name, _task(folder), "unreadable", "", None, 0.0, 0, "", started, folder)
+
+
+def _task(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["task"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _not_found(run: str, names: list[str], place: Path) -> str:
+    """What to do about it: the nearest names, or where to look."""
+    if not names:
+        return f"{place.absolute()} holds no runs yet. Start one with `mle run`."
+    near = get_close_matches(run, names, n=3, cutoff=0.4) or names[-3:]
+    return f"neither a folder nor a name in {place.absolute()}. Nearest: {', '.join(near)}. `mle runs` lists them all."

@@ -1,0 +1,27 @@
+"""How numbers and durations are written in the terminal."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a clock shows them: 0:07, 12:30, 2:03:09."""
+    whole = max(int(seconds), 0)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def figure(value: float | None) -> str:
+    """A score with six significant digits; a dash where there is none."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: 1 script, 2 scripts."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def size(count: float) -> str:
+    """Bytes in a unit that people read: 512 MB, 3.2 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,253 @@
+"""A run as it looks in a terminal, in a pipe and to a program; and how Ctrl-C ends it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from machine_learning_engineering.shared_libraries.monitoring.progress import PHASES, Progress
+from machine_learning_engineering.shared_libraries.records import Scored, ScriptRun
+from machine_learning_engineering.shared_libraries.report.story import read_story
+from machine_learning_engineering.shared_libraries.runs.journal import read_journal
+from tests.fixtures import tiny
+
+MLE = [sys.executable, "-m", "machine_learning_engineering.cli"]
+RUN = ["run", "tiny", "--model", "scripted/replies.json"]
+PAUSE = "import time; time.sleep({})\n# --- model"
+# Files that take the sandbox a while to clear away, so that there is time for a second Ctrl-C.
+LITTER = """import os, time
+for n in range(40_000):
+    os.close(os.open(f"litter{n}", os.O_CREAT))
+time.sleep(60)
+# --- model"""
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux on this machine")
+
+
+def slow_replies(pause: str) -> dict[str, list[str]]:
+    """Replies for a run whose last candidate of solution 2 does something before it starts."""
+    slow = tiny.solution(0.0, 2.5).replace("# --- model", pause)
+    return {**tiny.replies(), "model_eval_agent_2_2": [tiny.fenced(slow)]}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    tiny.make_task(tmp_path / "tiny")
+    (tmp_path / "replies.json").write_text(json.dumps(tiny.replies()))
+    return tmp_path
+
+
+def mle(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "MLE_USE_DATA_LEAKAGE_CHECKER": "false"}
+    return subprocess.run([*MLE, *arguments], capture_output=True, text=True, cwd=cwd, env=env, timeout=120)
+
+
+class Terminal:
+    """A tmux pane, which is a terminal that can be read."""
+
+    def __init__(self, folder: Path, columns: int, rows: int) -> None:
+        self._socket, self._folder = str(folder / "tmux.sock"), folder
+        size = ("-x", str(columns), "-y", str(rows))
+        env = {**os.environ, "MLE_USE_DATA_LEAKAGE_CHECKER": "false", "PS1": "$ "}
+        command = ["tmux", "-S", self._socket, "-f", "/dev/null", "new-session", "-d", *size, "sh"]
+        subprocess.run(command, cwd=folder, env=env, check=True)
+
+    def tmux(self, *arguments: str) -> str:
+        done = subprocess.run(["tmux", "-S", self._socket, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def start(self, *arguments: str, clear: bool = True) -> None:
+        """Runs `mle` and then says its exit code."""
+        command = f"{' '.join([*MLE, *arguments])}; echo code=$?"
+        self.tmux("send-keys", f"clear; {command}" if clear else command, "Enter")
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, for_what: Callable[[str], object], seconds: float = 60) -> str:
+        """The screen once it shows something."""
+        deadline = time.monotonic() + seconds
+        while not for_what(screen := self.screen()):
+            assert time.monotonic() < deadline, screen
+            time.sleep(0.05)
+        return screen
+
+    def process(self) -> psutil.Process:
+        """The running command."""
+        shell = psutil.Process(int(self.tmux("display-message", "-p", "#{pane_pid}")))
+        return shell.children()[0]
+
+    def close(self) -> None:
+        self.tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(place: Path) -> Iterator[Callable[[int, int], Terminal]]:
+    opened: list[Terminal] = []
+
+    def open_one(columns: int, rows: int) -> Terminal:
+        opened.append(Terminal(place, columns, rows))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+def ended(screen: str) -> bool:
+    return re.search(r"code=\d", screen) is not None
+
+
+@needs_tmux
+@pytest.mark.slow
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50), (50, 12)])
+def test_a_terminal_of_any_size_shows_phases_work_and_leaders(
+    place: Path, terminal: Callable[[int, int], Terminal], columns: int, rows: int
+) -> None:
+    (place / "replies.json").write_text(json.dumps(slow_replies(PAUSE.format(4))))
+    pane = terminal(columns, rows)
+    pane.start(*RUN, "--out", "run", "--minutes", "9")
+    screen = pane.wait(lambda seen: "Candidate 2.2" in seen and re.search(r"best \d", seen))
+    assert ("● initialization" if rows > 12 else "phase 1 of 5: initialization") in screen
+    assert "of 9:00" in screen or columns < 80
+    assert re.search(r"Candidate 2\.2 +0:0\d of 10:00", screen)
+    assert ("Best attempts" in screen) == (rows > 12)
+    assert all(len(line) <= columns for line in screen.splitlines())
+    screen = pane.wait(ended)
+    assert "code=0" in screen
+    assert "final/submission.csv" in screen.replace("\n", "")
+
+
+@needs_tmux
+@pytest.mark.slow
+def test_a_resize_leaves_one_picture(place: Path, terminal: Callable[[int, int], Terminal]) -> None:
+    (place / "replies.json").write_text(json.dumps(slow_replies(PAUSE.format(8))))
+    pane = terminal(120, 40)
+    pane.tmux("send-keys", "seq 40", "Enter")  # so that the picture does not begin at the top
+    pane.start(*RUN, "--out", "run", clear=False)
+    pane.wait(lambda seen: "Candidate 2.2" in seen)
+    for columns, rows in ((60, 30), (150, 40), (80, 24)):
+        pane.tmux("resize-window", "-x", str(columns), "-y", str(rows))
+        time.sleep(1)
+        screen = pane.screen()
+        for words in ("lower is better", "Phases", "submission", "Best attempts"):
+            assert screen.count(words) == 1, screen
+
+
+@needs_tmux
+def test_ctrl_c_once_finishes_up(place: Path, terminal: Callable[[int, int], Terminal]) -> None:
+    (place / "replies.json").write_text(json.dumps(slow_replies(PAUSE.format(60))))
+    pane = terminal(100, 40)
+    pane.start(*RUN)
+    pane.wait(lambda seen: "published" in seen)
+    below = pane.process().children(recursive=True)
+    pane.tmux("send-keys", "C-c")
+    screen = pane.wait(ended, 20)
+    assert "code=130" in screen
+    (folder,) = (place / "mle-runs").iterdir()
+    assert f"the same command with --out mle-runs/{folder.name} takes the run up again" in screen.replace("\n", "")
+    assert screen.count("Phases") == 1
+    assert read_story(folder).status == "stopped"
+    assert (folder / "final" / "submission.csv").exists()
+    assert not [one for one in below if one.is_running()]
+
+
+@needs_tmux
+@pytest.mark.slow
+def test_ctrl_c_twice_stops_at_once(place: Path, terminal: Callable[[int, int], Terminal]) -> None:
+    (place / "replies.json").write_text(json.dumps(slow_replies(LITTER)))
+    pane = terminal(100, 40)
+    pane.start(*RUN, "--out", "run")
+    pane.wait(lambda seen: "published" in seen)
+    time.sleep(2)
+    below = pane.process().children(recursive=True)
+    pane.tmux("send-keys", "C-c")
+    pane.wait(lambda seen: "Finishing up" in seen, 5)
+    pane.tmux("send-keys", "C-c")
+    screen = pane.wait(ended, 3)
+    assert "code=130" in screen
+    assert "stopped at once" in screen
+    assert pane.tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"  # the cursor is shown again
+    psutil.wait_procs(below, timeout=5)
+    assert not [one for one in below if one.is_running()]
+    (place / "replies.json").write_text(json.dumps(tiny.replies()))
+    assert mle(*RUN, "--out", "run", cwd=place).returncode == 0  # and the same command goes on
+
+
+def test_a_file_gets_plain_lines(place: Path) -> None:
+    done = mle(*RUN, "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "init_code_1_1: " in done.stdout
+    assert "published the submission of" in done.stdout
+    assert done.stderr == ""
+
+
+def test_quiet_says_only_where_the_submission_is(place: Path) -> None:
+    done = mle(*RUN, "--out", "run", "--quiet", cwd=place)
+    assert done.stdout == f"{place / 'run' / 'final' / 'submission.csv'}\n"
+    assert done.stderr == ""
+
+
+def test_json_is_one_object_a_line_that_ends_with_the_result(place: Path) -> None:
+    done = mle(*RUN, "--out", "run", "--json", cwd=place)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[0]["kind"] == "run_started"
+    assert {"llm_call", "script_run", "scored", "published", "run_ended"} <= {one["kind"] for one in told}
+    scored = [entry for entry in read_journal(place / "run") if isinstance(entry, Scored)]
+    assert [one["score"]["value"] for one in told if one["kind"] == "scored"] == [e.score.value for e in scored]
+    assert told[-1]["kind"] == "result"
+    assert Path(told[-1]["files"]["submission"]).read_text().startswith("id,y\n")
+    assert told[-1]["score"]["source"] == "sealed"
+
+
+@pytest.mark.parametrize("how", ["", "--json", "--quiet"])
+def test_a_closed_pipe_costs_nobody_a_run(place: Path, how: str) -> None:
+    command = f"{' '.join([*MLE, *RUN])} --out run {how} | head -c 1"
+    done = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert read_story(place / "run").status == "finished"
+
+
+def test_a_terminal_that_knows_no_such_signs_gets_others(place: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "MLE_USE_DATA_LEAKAGE_CHECKER": "false"}
+    (place / "tiny" / "task.yaml").write_text("name: tiny\nmetric: rmse\ntarget: y\nid: id\ndescription: größe\n")
+    done = subprocess.run([*MLE, *RUN, "--out", "run"], capture_output=True, cwd=place, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_progress_tells_what_runs_and_how_far_the_phases_are(place: Path) -> None:
+    """Folded entry by entry: a script is under way before it has run, and no phase goes back."""
+    from machine_learning_engineering._cli_watch import code_key
+
+    assert mle(*RUN, "--out", "run", cwd=place).returncode == 0
+    first, *entries = read_journal(place / "run")
+    progress, reached = Progress(place / "run", code_key), 0
+    progress.take(first)
+    for entry in entries:
+        shot = progress.snapshot()
+        assert shot is not None
+        if isinstance(entry, ScriptRun) and entry.view != "final":
+            under_way = [one for one in shot.doing if one.since is not None]
+            assert under_way
+            assert len(under_way) <= 2  # scripts run side by side
+        now = [n for n, phase in enumerate(shot.phases) if phase.standing == "now"]
+        assert now
+        assert now[0] >= reached
+        reached = now[0]
+        progress.take(entry)
+    shot = progress.snapshot()
+    assert shot is not None
+    assert reached >= PHASES.index("ensemble")
+    assert {phase.standing for phase in shot.phases} == {"done"}
+    assert shot.doing == ()
+    assert [phase.scripts for phase in shot.phases] == [6, 6, 2, 2, 0]
