@@ -69,9 +69,10 @@ async def solve(
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
     from machine_learning_engineering.shared_libraries.runs.opening import open_run
-    from machine_learning_engineering.sub_agents.pipeline import run_pipeline
 
     run = open_run(request, config or RunConfig.from_env(), out)
+    from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
+
     if listener is not None:
         run.journal.listen(listener)
     publisher = await run_pipeline(run)

@@ -14,6 +14,7 @@ from machine_learning_engineering.shared_libraries.errors import ConfigError, Jo
 from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
+from machine_learning_engineering.shared_libraries.execution.scratch import remove
 from machine_learning_engineering.shared_libraries.records import RunStarted, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -41,6 +42,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
     run that is going on or was begun with other data or settings.
     """
     folder = _folder(request, out)
+    is_new = not (folder / "journal.jsonl").exists()
     journal = Journal(folder)
     try:
         task = load_task(request, folder / "data")
@@ -58,6 +60,11 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
         )
     except BaseException:
         journal.close()
+        if is_new:  # nothing of a run that never began is left; a folder that was there before stays
+            for path in folder.iterdir():
+                remove(path)
+            if out is None:
+                folder.rmdir()
         raise
     about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
