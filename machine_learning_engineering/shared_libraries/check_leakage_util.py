@@ -1,6 +1,7 @@
 """The leakage checker: write -> static check -> LLM check -> run, whole script in, whole script out.
 
-The verdict belongs to the very text that was checked: a rewritten script is checked anew.
+The verdict belongs to the very text that was checked: a rewritten script is checked anew, but for the last repair,
+which runs unjudged.
 """
 
 from google.adk.agents.callback_context import CallbackContext
@@ -68,7 +69,8 @@ async def _repair(desk: Desk, slot: Slot, code: str) -> str:
         repaired = code_of(reply)
         if reason := why_not_run(agent, repaired, desk.run.config):
             raise ReplyFormatError(reason)
-        callback_context.state[slot.code_key] = repaired
+        unjudged = {slot.key("leakage_status"): "", slot.key("leakage_block"): "", slot.key("extract_status"): False}
+        callback_context.state.update({slot.code_key: repaired, **unjudged})
         return repaired
 
     return await desk.ask(agent, "check", render_leakage_repair(card, code), take, temperature=0.0)

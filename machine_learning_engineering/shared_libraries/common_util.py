@@ -1,5 +1,6 @@
 """Seeds and files, the two functions that the specification names here, and values that every store can hold."""
 
+import ast
 import importlib.util
 import math
 import random
@@ -55,3 +56,15 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): storable(item) for key, item in value.items()}
     return [storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def parse_python(code: str) -> ast.Module:
+    """The syntax tree of a program.
+
+    Raises: SyntaxError, ValueError, RecursionError, MemoryError, as `ast.parse` does.
+    """
+    while True:
+        try:
+            return ast.parse(code)
+        except SystemError:  # CPython 3.11, when another thread parses as well
+            continue

@@ -103,6 +103,7 @@ class Task(Record):
     test: Path
     sample: Path | None = None
     others: tuple[Path, ...] = Field((), description="further files of the task folder that scripts may read")
+    home: Path | None = Field(None, description="the task folder")
     target: str
     id: str | None = None
     group: str | None = None

@@ -11,15 +11,17 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from machine_learning_engineering.shared_libraries.common_util import storable
+from machine_learning_engineering.shared_libraries.common_util import parse_python, storable
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 _LONGER_ENDS = 10  # ends of a block that are tried where its first one cuts the program
+_OPENINGS = 500  # brackets in prose and code that are tried as the beginning of JSON
 _REPAIRABLE = 20_000  # characters of broken JSON that are repaired; the time grows with their square
 MARKER = "Final Validation Performance"
 _PYTHON = {"python", "python3", "py", "py3"}
@@ -124,9 +126,7 @@ def parsed(code: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except SystemError:  # CPython 3.11, when another thread parses as well
-        return parsed(code)
+            return parse_python(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -250,7 +250,7 @@ def _is_whole(new: str, block: str) -> bool:
     """Whether what was to replace a block is a whole program: it prints the figure and does what the block does not."""
     if MARKER not in new:
         return False
-    begins = _imports(new) and not _imports(block)
+    begins = _imports(new) and not _imports(block) and ("train.csv" in new or "submission.csv" in new)
     return begins or ("submission.csv" in new and not (MARKER in block and "submission.csv" in block))
 
 
@@ -321,7 +321,7 @@ def json_of(reply: str, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
 def _strict_objects(text: str, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The first list of objects, or else object, with these keys; brackets in prose and code are passed over."""
     decoder = json.JSONDecoder(strict=False)  # line ends inside strings are what models get wrong most
-    for opening in re.finditer(r"[\[{]", text):
+    for opening in islice(re.finditer(r"[\[{]", text), _OPENINGS):
         try:
             value, _ = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):

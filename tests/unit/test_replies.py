@@ -13,6 +13,7 @@ from machine_learning_engineering.shared_libraries.common_util import storable
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.prompt_parts import fenced
 from machine_learning_engineering.shared_libraries.replies import (
+    MARKER,
     calls_exit,
     code_of,
     fences,
@@ -397,3 +398,16 @@ def test_the_last_figure_of_a_component_counts() -> None:
 )
 def test_the_missing_module(stderr: str, module: str | None) -> None:
     assert missing_module(stderr) == module
+
+
+def test_a_block_that_imports_and_prints_the_figure_is_no_whole_program() -> None:
+    code = f"rows = open('input/train.csv').read()\ns = 1.0\nprint(f'{MARKER}: {{s}}')\nopen('submission.csv', 'w')\n"
+    block = f"s = 1.0\nprint(f'{MARKER}: {{s}}')"
+    new = replace_block(code, block, f"import math\ns = math.pi\nprint(f'{MARKER}: {{s}}')")
+    assert "train.csv" in new
+    assert "math.pi" in new
+
+
+def test_blank_lines_of_a_block_may_differ() -> None:
+    code = "a = 1\n\nb = 2\nc = 3\n"
+    assert replace_block(code, "a = 1\nb = 2", "a = 9") == "a = 9\nc = 3\n"

@@ -11,6 +11,7 @@ import os
 import warnings
 from functools import cached_property
 
+from machine_learning_engineering.shared_libraries.common_util import parse_python
 from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import cgroups, kernel
 from machine_learning_engineering.shared_libraries.execution.cgroups import MemoryGroup
@@ -149,7 +150,7 @@ def profile_of(job: Job) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the script's own style
-            tree = ast.parse(job.script)
+            tree = parse_python(job.script)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "bare"
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

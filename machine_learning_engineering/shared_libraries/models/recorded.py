@@ -8,6 +8,7 @@ from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from pydantic import ConfigDict
 
+from machine_learning_engineering.shared_libraries.common_util import clean
 from machine_learning_engineering.shared_libraries.errors import JournalError, NoReply
 from machine_learning_engineering.shared_libraries.models.layer import ORDINAL_LABEL, Layer, ask
 from machine_learning_engineering.shared_libraries.records import LlmCall
@@ -45,7 +46,7 @@ class Recorded(Layer):
         try:
             reply = _storable(await ask(self.provider, request))
         except NoReply as exc:
-            reply = LlmResponse(error_code=_NO_REPLY, error_message=str(exc))
+            reply = LlmResponse(error_code=_NO_REPLY, error_message=clean(str(exc)))
         usage = reply.usage_metadata
         call = LlmCall(
             at=now(),

@@ -20,7 +20,10 @@ from machine_learning_engineering.shared_libraries.models.layer import Layer, as
 
 TRANSIENT = frozenset({408, 409, 425, 429, *range(500, 600)})
 TRANSPORTS = frozenset({"aiohttp", "httpcore", "httpx", "httpx2"})
-_OF_THIS_PROMPT = frozenset({400, 413, 422})  # too long, or refused for what it says
+# What a provider says of a prompt that is too long, or that it refuses for what it says.
+_OF_THIS_PROMPT = re.compile(
+    r"context.?(length|window)|too (long|large|many tokens)|maximum.*tokens|policy|safety", re.I
+)
 NEXT_STEP = {
     400: "the request does not suit this model; try another one",
     401: "check the API key",
@@ -128,7 +131,7 @@ def _explain(model: str, exc: Exception, tries: int, seconds: float) -> MleError
         )
     if status is None:
         return ModelError(f"{model} could not be asked{times}: {_message(exc)}; {UNREACHABLE}.")
-    own = status in _OF_THIS_PROMPT and not re.search("api.?key", str(exc), re.IGNORECASE)
+    own = status == 413 or (status in (400, 422) and _OF_THIS_PROMPT.search(str(exc)) is not None)
     kind = RateLimited if status == 429 else NoReply if own else ModelError
     step = NEXT_STEP.get(status, UNREACHABLE)
     return kind(f"{model} answered with status {status}{times}: {_message(exc)}; {step}.")

@@ -1,7 +1,5 @@
 """Replies that are whole: no reasoning in the text, no end missing."""
 
-import re
-
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.genai import types
@@ -13,8 +11,7 @@ SHORTER = (
     "Your reply was cut off by the token limit. Give the complete reply again from its start, shorter: "
     "no explanations, no repetition, and code without comments."
 )
-# Reasoning at the start of a reply, also where the opening tag was part of the prompt.
-_THINKING = re.compile(r"\A(?:\s*<(think|thinking)>.*?</\1>|.*?^\s*</(?:think|thinking)>)\s*", re.DOTALL | re.MULTILINE)
+_THINKING = ("think", "thinking")  # tags around reasoning
 
 
 class Whole(Layer):
@@ -56,8 +53,20 @@ def _without_thoughts(reply: LlmResponse) -> LlmResponse:
         return reply
     parts = [part for part in reply.content.parts or [] if not part.thought]
     if parts and parts[0].text:
-        parts[0] = parts[0].model_copy(update={"text": _THINKING.sub("", parts[0].text)})
+        parts[0] = parts[0].model_copy(update={"text": without_reasoning(parts[0].text)})
     return reply.model_copy(update={"content": reply.content.model_copy(update={"parts": parts})})
+
+
+def without_reasoning(text: str) -> str:
+    """A reply without the reasoning before it, also where the opening tag was part of the prompt.
+
+    A closing tag inside a code block is the program's own.
+    """
+    for tag in _THINKING:
+        before, closing, after = text.partition(f"</{tag}>")
+        if closing and after.strip() and before.count("```") % 2 == 0:
+            return after.lstrip()
+    return text
 
 
 def _sum(*replies: LlmResponse) -> types.GenerateContentResponseUsageMetadata:

@@ -155,10 +155,10 @@ def _write(table: "pd.DataFrame", path: Path) -> None:
 def _add_others(task: Task, folder: Path) -> None:
     """Adds the task's further files, the same to every view, except those that may hold labels."""
     for source in task.others:
-        home = task.train.parent
+        home = task.home or task.train.parent
         inside = source.relative_to(home) if source.is_relative_to(home) else Path(source.name)
         target = folder / inside
-        if source.is_file() and inside.name not in _OURS and not may_hold_labels(source, task.target):
+        if source.is_file() and str(inside) not in _OURS and not may_hold_labels(source, task.target):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
 

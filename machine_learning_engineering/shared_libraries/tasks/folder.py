@@ -1,5 +1,6 @@
 """What lies in a task folder: which file is which, what `task.yaml` says, the description."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,6 +11,9 @@ from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import TaskRequest
 
 MAX_DESCRIPTION_BYTES = 2**20
+MAX_FILES = 20_000
+RUN_MARK = "journal.jsonl"  # what makes a folder a run
+_NOT_DATA = ("mle-runs", "venv", "node_modules", "__pycache__")
 _DESCRIPTIONS = ("task_description.txt", "task_description.md", "description.md", "README.md")
 _SETTINGS = ("name", "metric", "direction", "target", "id", "group", "time", "description")
 
@@ -34,14 +38,33 @@ def find_files(folder: Path, request: TaskRequest) -> Files:
         raise TaskError(f"{folder} has no train.csv (it has {names}). Put the training rows into it.")
     used = {p for p in by_role.values() if p}
     skip = {*_DESCRIPTIONS, "task.yaml"}
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p not in used and p.name not in skip)
-    others = tuple(p for p in found if not any(_withheld(part) for part in p.relative_to(folder).parts))
+    top = {folder / name for name in skip}
+    others = tuple(path for path in _files_below(folder) if path not in used and path not in top)
     return Files(by_role["train"], request.test or by_role["test"], by_role["sample"], others)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """The files of a folder that scripts may see, those in folders below included.
+
+    Left out are hidden things, whatever is named an answer, environments, runs, and what links lead to. Raises:
+    TaskError if there are more than a run can copy.
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        folders[:] = sorted(name for name in folders if not _withheld(name) and not (here / name / RUN_MARK).exists())
+        files = (here / name for name in sorted(names) if not _withheld(name))
+        found += [path for path in files if path.is_file() and (here == folder or not path.is_symlink())]
+        if len(found) > MAX_FILES:
+            raise TaskError(
+                f"{folder} holds more than {MAX_FILES} files. Give a folder with the task's own files alone."
+            )
+    return found
 
 
 def _withheld(name: str) -> bool:
     """Whether a file or folder of this name is never shown to scripts."""
-    return name.startswith(".") or "answer" in name.lower()
+    return name.startswith(".") or "answer" in name.lower() or name in _NOT_DATA
 
 
 def _pick(tables: list[Path], role: str) -> Path | None:

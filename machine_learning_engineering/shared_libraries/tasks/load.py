@@ -69,6 +69,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
         test=files.test or files.train,
         sample=files.sample,
         others=files.others,
+        home=source if source.is_dir() else None,
         target=target,
         id=id_column,
         group=said.get("group"),
@@ -355,7 +356,7 @@ def _digest(files: Files, choices: list[Any]) -> str:
     for path in (files.train, files.test, files.sample):
         total.update(b"-" if path is None else _file_digest(path))
     for path in files.others:
-        total.update(path.name.encode() + _file_digest(path))
+        total.update("/".join(path.parts[-2:]).encode() + _file_digest(path))
     return total.hexdigest()
 
 

@@ -118,12 +118,22 @@ def parse_candidates(reply: str, wanted: int) -> list[ModelCard]:
     Raises: TooFewModels if there are fewer; ReplyFormatError if the reply holds no list of models.
     """
     found: dict[str, ModelCard] = {}
-    for one in json_of(reply):
+    for one in _named_models(reply):
         if (model := _model(one)) is not None:
             found.setdefault(model.model_name.casefold(), model)
     if len(found) < wanted:
         raise TooFewModels(list(found.values()), wanted)
     return list(found.values())[:wanted]
+
+
+def _named_models(reply: str) -> list[dict[str, Any]]:
+    """The objects of a reply that look like models, else those that it has, also one list deeper."""
+    try:
+        return json_of(reply, keys=("model_name", "example_code"))
+    except ReplyFormatError:
+        found = json_of(reply)
+    deeper = [value for one in found for value in one.values() if isinstance(value, list)]
+    return [one for value in deeper for one in value if isinstance(one, dict)] or found
 
 
 def all_data_used(reply: str) -> bool:

@@ -41,10 +41,11 @@ async def refine(desk: Desk, t: int, board: Board) -> Attempt:
         summary = await ablate(desk, t, step, current, tuple(ablations))
         target = await find_target(desk, t, step, current, summary, blocks)
         best = await try_plans(desk, t, step, current, target) if target else None
+        is_part = target is not None and target.code_block != current.script
+        blocks += [target.code_block] if target and is_part else []
         if best is not None and adopt(desk.run.task.metric, current, best):
             current = board.solutions[t] = best
         ablations.append(summary)
-        blocks += [target.code_block] if target else []
         await _finish_step(desk, t, step, current, ablations, blocks)
     return current
 

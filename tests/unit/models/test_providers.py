@@ -96,7 +96,33 @@ async def test_a_refusal_is_final_and_says_what_to_do(name, status, step, make, 
     with pytest.raises(MleError, match=step) as raised:
         await reply_of(make(name), request_of())
     assert len(server.requests) == 1
-    assert isinstance(raised.value, NoReply if status == 400 else ModelError)
+    assert isinstance(raised.value, ModelError)
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (400, "The maximum context length is 8192 tokens."),
+        (413, "no"),
+        (400, "Refused by our content policy."),
+    ],
+)
+async def test_a_prompt_that_gets_no_answer_costs_its_question_alone(name, status, why, make, server):
+    server.respond = in_turn(Reply(why, status=status))
+    with pytest.raises(NoReply):
+        await reply_of(make(name), request_of())
+    assert len(server.requests) == 1
+
+
+async def test_a_closing_tag_inside_a_program_is_its_own(name, make, server):
+    program = '```python\ntext = """\n</think>\n"""\nprint(text)\n```'
+    server.respond = in_turn(program)
+    assert text_of(await reply_of(make(name), request_of())) == program
+
+
+async def test_reasoning_whose_opening_tag_was_part_of_the_prompt_stays_out(name, make, server):
+    server.respond = in_turn("First I thought. </think>\nprint(1)")
+    assert text_of(await reply_of(make(name), request_of())).strip() == "print(1)"
 
 
 async def test_a_silent_server_ends_in_time(name, make, server):

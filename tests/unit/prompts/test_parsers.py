@@ -91,3 +91,18 @@ def test_a_reply_without_a_verdict_is_refused(reply: str) -> None:
 )
 def test_whether_all_data_are_used(reply: str, used: bool) -> None:
     assert all_data_used(reply) is used
+
+
+def test_models_are_found_behind_other_json_and_one_list_deeper() -> None:
+    models = [{"model_name": name, "example_code": "fit()"} for name in ("a", "b")]
+    for reply in (f'I searched with {{"metric": "auc"}}.\n{json.dumps(models)}', json.dumps({"models": models})):
+        assert [model.model_name for model in parse_candidates(reply, 2)] == ["a", "b"]
+
+
+def test_a_model_without_code_costs_no_other_one() -> None:
+    models = [
+        {"model_name": "a", "example_code": "fit()"},
+        {"model_name": "b"},
+        {"model_name": "c", "example_code": "x"},
+    ]
+    assert [model.model_name for model in parse_candidates(json.dumps(models), 2)] == ["a", "c"]

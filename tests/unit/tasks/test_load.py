@@ -10,6 +10,7 @@ import pytest
 
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
+from machine_learning_engineering.shared_libraries.tasks.folder import find_files
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
 TRAIN = "id,size,kind,price\n" + "".join(f"{i:03d},{i % 7}.5,{'ab'[i % 2]},{i * 1.5}\n" for i in range(40))
@@ -283,3 +284,19 @@ def test_the_command_line_tells_a_mistake_in_one_line(
     assert done.stderr.startswith("mle: ")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_runs_environments_and_hidden_things_are_no_data(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("x,y\n1,2\n")
+    for name in (
+        "images/a/1.png",
+        "mle-runs/r/journal.jsonl",
+        "my-run/journal.jsonl",
+        ".venv/x.csv",
+        "answers/key.csv",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    found = find_files(tmp_path, TaskRequest(source=tmp_path)).others
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["images/a/1.png"]

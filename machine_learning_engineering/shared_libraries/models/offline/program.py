@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from machine_learning_engineering.shared_libraries.common_util import parse_python
+
 _LIBRARY = Path(__file__).with_name("recipes")
 _HEADER = re.compile(r"^# --- (?P<title>.+?) -+$")
 SECTIONS = ("Task", "Data", "Features", "Models", "Validation", "Submission", "Ablation")
@@ -44,7 +46,7 @@ class Program:
         """The names in a list such as `MODELS = [lightgbm, linear]`; empty when the script has no such list."""
         if name not in self:
             return []
-        tree = ast.parse(self[name].text)
+        tree = parse_python(self[name].text)
         return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
 
     @property
@@ -129,7 +131,7 @@ def _import_line(module: str, names: set[str]) -> str:
 
 @cache
 def _names(text: str) -> frozenset[str]:
-    return frozenset(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+    return frozenset(node.id for node in ast.walk(parse_python(text)) if isinstance(node, ast.Name))
 
 
 # --- The library ------------------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ def _names(text: str) -> frozenset[str]:
 def _module(name: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str, str], ...]]:
     """A recipe module: its parts, and its imports as (module, name, alias)."""
     text = (_LIBRARY / f"{name}.py").read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    tree = parse_python(text)
     doc = ast.get_docstring(tree) or name
     return tuple(_parts(text, tree, doc.splitlines()[0])), tuple(_imported(tree))
 
@@ -215,7 +217,7 @@ _ESSENTIAL = ("read", "encode", "MODELS", "out_of_fold", "write_submission", "ma
 def parse(script: str) -> Program | None:
     """The program that a script of ours is, blocks that were rewritten included; None for anybody else's script."""
     try:
-        tree = ast.parse(script)
+        tree = parse_python(script)
     except SyntaxError:
         return None
     lines = script.splitlines()
@@ -279,7 +281,7 @@ def _free(base: Program, name: str) -> str:
 def rename(text: str, names: Mapping[str, str]) -> str:
     """A part's text with these names in place of the old ones; attributes and keywords keep theirs."""
     lines = [line.encode() for line in text.splitlines()]
-    nodes = list(ast.walk(ast.parse(text)))
+    nodes = list(ast.walk(parse_python(text)))
     spots = [(node.lineno, node.col_offset, node.id) for node in nodes if isinstance(node, ast.Name)]
     spots += [(n.lineno, n.col_offset + len("def "), n.name) for n in nodes if isinstance(n, ast.FunctionDef)]
     for row, column, name in sorted(spots, reverse=True):

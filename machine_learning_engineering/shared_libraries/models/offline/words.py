@@ -109,8 +109,8 @@ def effects(card: TaskCard) -> str:
     effect = losses(card)
     if not effect:
         return "The ablation printed no figures for components, so it gives no reason to prefer one part of the script."
-    baseline = _figures(card)["baseline"]
-    lines = [f"With every component {card.metric.title} is {baseline:.6g}."]
+    baseline = _figures(card).get("baseline")
+    lines = [] if baseline is None else [f"With every component {card.metric.title} is {baseline:.6g}."]
     for name, loss in effect.items():
         how = "worse" if loss > 0 else "better" if loss < 0 else "no different"
         lines.append(f"Without `{name}` it is {abs(loss):.4g} {how}.")
