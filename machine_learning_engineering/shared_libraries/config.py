@@ -153,7 +153,7 @@ def _by_role(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise ConfigError(
-            f'MLE_MODELS must be a JSON object such as {{"plan": "gemini-2.5-pro"}}, not {text!r}.'
+            f'MLE_MODELS must be a JSON object of models by role, such as {{"plan": "gemini-2.5-pro"}}, not {text!r}.'
         ) from None
 
 

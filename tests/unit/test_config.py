@@ -34,7 +34,7 @@ def test_models_by_role_come_from_the_environment_as_json(monkeypatch: pytest.Mo
     monkeypatch.setenv("MLE_MODELS", '{"plan": "scripted/x.yaml"}')
     assert RunConfig.from_env().models == {"plan": "scripted/x.yaml"}
     monkeypatch.setenv("MLE_MODELS", "plan=x")
-    with pytest.raises(ConfigError, match="MLE_MODELS must be a JSON object"):
+    with pytest.raises(ConfigError, match="MLE_MODELS must be a JSON object of models"):
         RunConfig.from_env()
 
 
