@@ -155,10 +155,13 @@ async def _collect_orphans() -> None:
 
 
 def _servers() -> list[int]:
-    """The fork servers below this process: unlike a job's processes, which we may have adopted, they are not fenced."""
-    own = supervisor.user_namespace(os.getpid())
+    """The fork servers below this process: unlike a job's processes, which we may have adopted, they are not fenced.
+
+    Only root can look into a server, so that an ordinary user sees no namespace of it.
+    """
+    unfenced = (0, supervisor.user_namespace(os.getpid()))
     children = filter(supervisor.lives, supervisor.children(os.getpid()))
-    return [pid for pid in children if supervisor.user_namespace(pid) == own]
+    return [pid for pid in children if supervisor.user_namespace(pid) in unfenced]
 
 
 def _process_group(pid: int) -> Path:

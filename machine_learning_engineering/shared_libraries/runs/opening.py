@@ -31,6 +31,7 @@ FREE_SETTINGS = {
     "parallel_scripts",
     "workspace_dir",
 }
+_ASKED = ("target", "metric", "direction", "id", "group", "time", "description")  # of the data
 RUNS = Path("mle-runs")
 _VERSIONED = ("machine-learning-engineering", "google-adk", "numpy", "pandas", "scikit-learn", "lightgbm")
 
@@ -46,7 +47,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
     journal = Journal(folder)
     try:
         task = load_task(request, folder / "data")
-        _check_same(journal, task, config, folder)
+        _check_same(journal, task, request, config, folder)
         journal.append(
             RunStarted(
                 at=now(),
@@ -99,13 +100,16 @@ def new_run_id(name: str) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def _check_same(journal: Journal, task: Task, config: RunConfig, folder: Path) -> None:
+def _check_same(journal: Journal, task: Task, request: TaskRequest, config: RunConfig, folder: Path) -> None:
     begun = next((entry for entry in journal.entries if isinstance(entry, RunStarted)), None)
     if begun is None:
         return
-    if begun.task_digest != task.digest:
+    asked, now_asked = (
+        {key: said[key] for key in _ASKED if key in said} for said in (begun.request, request.model_dump(mode="json"))
+    )
+    changed = [*_changes(asked, now_asked), *_changes(begun.config, config.model_dump(mode="json"))]
+    if begun.task_digest != task.digest and not changed:
         raise JournalError(f"the data of {folder} changed since its run began. Choose a new folder with --out.")
-    changed = list(_changes(begun.config, config.model_dump(mode="json")))
     if changed:
         raise JournalError(
             f"{folder} holds a run with other settings ({'; '.join(changed)}). "
