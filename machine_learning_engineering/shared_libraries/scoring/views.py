@@ -53,9 +53,6 @@ def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
         (unfinished / "task_description.txt").write_text(task.description, encoding="utf-8")
         _add_others(task, unfinished)
         digest = _digest(unfinished)
-        for path in unfinished.rglob("*"):
-            if path.is_file():
-                path.chmod(0o444)
         _rename(unfinished, root / digest)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
