@@ -3,6 +3,7 @@
 MleError                      shown to people as one sentence, exit code 2, no traceback
 ├── ConfigError               a setting has a wrong value, or two settings contradict each other
 ├── TaskError                 the task folder or data file cannot be used as it is
+│   └── TargetUnclear         nobody said which column is to be predicted, and the data do not tell
 ├── ModelError                a language model gave no usable answer
 │   └── RateLimited           the provider asks to wait
 ├── ReplyFormatError          a reply arrived but does not hold what its prompt asked for
@@ -18,6 +19,8 @@ A script that fails, times out or is killed is not an error: it is an `Execution
 Every message names the thing and says what to do next.
 """
 
+from collections.abc import Iterable
+
 
 class MleError(Exception):
     """Any failure that a person can act on; `str()` is the sentence to show."""
@@ -29,6 +32,14 @@ class ConfigError(MleError):
 
 class TaskError(MleError):
     """The task folder or data file cannot be used as it is."""
+
+
+class TargetUnclear(TaskError):
+    """Nobody said which column is to be predicted, and the data do not tell; `columns` are those to choose from."""
+
+    def __init__(self, message: str, columns: Iterable[str]) -> None:
+        super().__init__(message)
+        self.columns = tuple(columns)
 
 
 class ModelError(MleError):

@@ -39,7 +39,7 @@ SOLUTION_CONTRACT = """\
   that the task description mentions lie there, too.
 - Validate: set a part of the training rows aside{split}, fit everything that learns from data without that part, and
   print one line `Final Validation Performance: <number>`, the {title} (`{metric}`, {direction} is better) on it.
-  It only informs: the submission is scored on rows that the program never sees.
+  It only informs: the submission is scored on rows that the program never sees.{own}
 - Then refit on all training rows, predict every row of `./input/test.csv`, and write `./final/submission.csv` (create
   the folder): a header with exactly the columns {columns}, in this order, and one row for each row of `test.csv`, in
   its order.{identifier} Predictions are {cells}.
@@ -135,11 +135,21 @@ def contract(card: TaskCard) -> str:
         title=card.metric.title,
         metric=card.metric.name,
         direction=direction(card),
+        own=_own(card),
         columns=", ".join(map(_quoted, card.submission_columns)),
         identifier=f" Copy {_quoted(card.id)} from it." if card.id else "",
         cells=_cells(card),
         rules=_rules(card, card.profile.train_rows),
     )
+
+
+def _own(card: TaskCard) -> str:
+    """What programs need to know of a metric that only the harness can compute; nothing for one that all know."""
+    if ":" not in card.metric.name:
+        return ""
+    about = f" Its description: {_quoted(card.metric.about)}." if card.metric.about else ""
+    name = card.metric.name
+    return f"\n  `{name}` is a function that programs cannot import: compute it after its description.{about}"
 
 
 def _rules(card: TaskCard, rows: int) -> str:
@@ -165,6 +175,9 @@ def _cells(card: TaskCard) -> str:
         return "class labels, spelled as in `train.csv`"
     if card.metric.predicts == "value":
         return "numbers on the scale of the target"
+    if card.metric.predicts == "ranking":
+        most = card.metric.name.partition("@")[2]
+        return f"the {most} most likely class labels, each once, best first, with single spaces between them"
     predicted = [name for name in card.submission_columns if name != card.id]
     if len(predicted) > 1:
         return "probabilities, one column a class, which add up to 1 in each row"

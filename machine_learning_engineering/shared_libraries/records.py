@@ -15,7 +15,7 @@ class Record(BaseModel):
 
 
 Problem = Literal["regression", "binary", "multiclass"]
-Predicts = Literal["value", "label", "probability"]
+Predicts = Literal["value", "label", "probability", "ranking", "text", "mask"]
 
 
 class Metric(Record):
@@ -25,6 +25,7 @@ class Metric(Record):
     title: str = Field(description="name for people and prompts, for example 'root mean squared error'")
     maximize: bool
     predicts: Predicts = Field(description="what a submission cell holds for this metric")
+    about: str = Field("", description="what a metric of the user's own computes, in the words of its docstring")
 
     def better(self, score: float | None, than: float | None) -> bool:
         """Whether `score` strictly beats `than`; no score (None or not finite) loses to every finite score."""

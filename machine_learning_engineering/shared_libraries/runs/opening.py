@@ -17,6 +17,7 @@ from machine_learning_engineering.shared_libraries.execution.scheduler import Ca
 from machine_learning_engineering.shared_libraries.execution.scratch import remove
 from machine_learning_engineering.shared_libraries.records import RunStarted, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
+from machine_learning_engineering.shared_libraries.runs.registry import RUNS, register
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
@@ -32,7 +33,6 @@ FREE_SETTINGS = {
     "workspace_dir",
 }
 _ASKED = ("target", "metric", "direction", "id", "group", "time", "description")  # of the data
-RUNS = Path("mle-runs")
 _VERSIONED = ("machine-learning-engineering", "google-adk", "numpy", "pandas", "scikit-learn", "lightgbm")
 
 
@@ -69,6 +69,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
         raise
     about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
+    register(folder)
     return Run(config, task, folder, journal, sandbox_of(config))
 
 

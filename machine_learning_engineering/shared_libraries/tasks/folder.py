@@ -31,11 +31,18 @@ class Files:
 
 def find_files(folder: Path, request: TaskRequest) -> Files:
     """Which file of a folder is which. Raises: TaskError if there is no train file, or several files for one role."""
+    if (folder / RUN_MARK).exists():
+        raise TaskError(
+            f"{folder} is the folder of a run, not of data. To take that run up, repeat its command with --out; "
+            "`mle report` with this folder says which that was."
+        )
     tables = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")))
     by_role = {role: _pick(tables, role) for role in ("train", "test", "sample")}
     if by_role["train"] is None:
         names = ", ".join(p.name for p in tables) or "no tables"
-        raise TaskError(f"{folder} has no train.csv (it has {names}). Put the training rows into it.")
+        other = sorted(p.name for p in folder.iterdir() if p.stem.lower() == "train")
+        advice = f"Save {other[0]} as a CSV file named train.csv." if other else "Put the training rows into it."
+        raise TaskError(f"{folder} has no train.csv (it has {names}). {advice}")
     used = {p for p in by_role.values() if p}
     skip = {*_DESCRIPTIONS, "task.yaml"}
     top = {folder / name for name in skip}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from machine_learning_engineering.shared_libraries.errors import TaskError
+from machine_learning_engineering.shared_libraries.errors import TargetUnclear, TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.tasks.folder import (
     Files,
@@ -18,12 +18,12 @@ from machine_learning_engineering.shared_libraries.tasks.folder import (
     nearest,
     settings_of,
 )
-from machine_learning_engineering.shared_libraries.tasks.metrics import default_metric, find_metric, metric_in
+from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, identity, try_out
+from machine_learning_engineering.shared_libraries.tasks.problem import check_varies, choose_metric, problem_of
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table, typed
 
 SET_ASIDE = 0.2  # of the rows of a lone CSV become its test rows
-FEW_LABELS = 20  # whole numbers with at most so many distinct values are classes
 
 
 def load_task(request: TaskRequest, work: Path | None = None) -> Task:
@@ -50,15 +50,26 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
-    _check_varies(train[target], target)
-    metric = _metric(values[target], said, description, files)
-    problem = _problem(values[target], train[target], metric)
+    check_varies(train[target], target)
+    metric = choose_metric(values[target], request, said, description, files)
+    problem = problem_of(values[target], train[target], metric)
     labels = None if problem == "regression" else train[target]
     facts = profile(values, len(test), target, id_column, labels)
     columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
     if sample is not None:
         _check_sample(sample, test, id_column, files)
-    choices = [metric.name, problem, target, id_column, said.get("group"), said.get("time"), list(columns), description]
+    if isinstance(metric, OwnMetric):
+        try_out(metric, (values if problem == "regression" else train)[target].to_numpy(), facts.classes)
+    choices = [
+        identity(metric),
+        problem,
+        target,
+        id_column,
+        said.get("group"),
+        said.get("time"),
+        list(columns),
+        description,
+    ]
     return Task(
         name=_name(said.get("name") or source.resolve().name),
         description=description or f"Predict {target!r} for every row of the test file, judged by {metric.title}.",
@@ -94,13 +105,15 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
             raise TaskError(f"the training data have no column {said!r}.{near} They have: {listed(train.columns)}.")
         return said
     if test is None:
-        raise TaskError(f"which column is to be predicted? Say --target with one of: {listed(train.columns)}.")
+        raise TargetUnclear(
+            f"which column is to be predicted? Say --target with one of: {listed(train.columns)}.", train.columns
+        )
     only = [name for name in train.columns if name not in test.columns]
     if sample is not None:
         only = [name for name in only if name in sample.columns] or only
     if len(only) != 1:
         why = f"Candidates are {listed(only)}" if only else "Every column of the training data is also in the test data"
-        raise TaskError(f"which column is to be predicted? {why}. Say --target.")
+        raise TargetUnclear(f"which column is to be predicted? {why}. Say --target.", only or train.columns)
     return only[0]
 
 
@@ -127,14 +140,14 @@ def _split_off_test(
     train: pd.DataFrame, target: str, files: Files, work: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows of a lone CSV: those without a target are the test rows, or else a fifth is set aside."""
-    is_test = _without(train, target, files)
-    if is_test.any():
+    is_test = set_aside(train, target)
+    if is_test is None:
+        is_test = _without(train, target, files)
         files.notes.append(f"There is no test file: the {int(is_test.sum())} rows without {target!r} are predicted.")
     else:
-        rows = train.sample(frac=SET_ASIDE, random_state=0).index
-        is_test = pd.Series(train.index.isin(rows), index=train.index)
         files.notes.append(
-            f"There is no test file: {int(is_test.sum())} rows are set aside and predicted. Give one with --test."
+            f"There is no test file: {int(is_test.sum())} rows are set aside and predicted; their labels judge the "
+            "submission in the end. Give rows of your own to predict with --test."
         )
     kept, test = train[~is_test], train[is_test].drop(columns=target)
     if not len(kept) or not len(test):
@@ -145,6 +158,14 @@ def _split_off_test(
         )
     files.train, files.test = _write(kept, work, "train.csv"), _write(test, work, "test.csv")
     return kept, test
+
+
+def set_aside(table: pd.DataFrame, target: str) -> "pd.Series[bool] | None":
+    """Which rows of a lone CSV become its test rows though they have a target; None where some rows have none."""
+    if is_missing(table[target].str.strip()).any():
+        return None
+    rows = table.sample(frac=SET_ASIDE, random_state=0).index
+    return pd.Series(table.index.isin(rows), index=table.index)
 
 
 def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
@@ -219,64 +240,6 @@ def _check_column(train: pd.DataFrame, name: str | None, role: str) -> None:
     if name is not None and name not in train.columns:
         near = nearest(name, train.columns)
         raise TaskError(f"the training data have no {role} column {name!r}.{near} They have: {listed(train.columns)}.")
-
-
-def _metric(values: "pd.Series[Any]", said: dict[str, Any], description: str, files: Files) -> Metric:
-    """The metric that was said, or that the description names, or the usual one for such values."""
-    if name := said.get("metric"):
-        return find_metric(str(name), said.get("direction"))
-    if found := metric_in(description):
-        files.notes.append(f"The metric is taken from the description: {found.title}.")
-        return found
-    usual = default_metric("multiclass" if _looks_like_classes(values) else "regression")
-    files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.")
-    return usual
-
-
-def _problem(values: "pd.Series[Any]", labels: "pd.Series[str]", metric: Metric) -> Problem:
-    """What the metric makes of the target. Raises: TaskError for a target that the metric cannot judge."""
-    if metric.predicts != "value":
-        return _classes(labels, metric)
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise TaskError(
-            f"{metric.title} needs numbers, but the target {values.name!r} holds values such as {labels.iloc[0]!r}. "
-            "Choose a metric for classes, such as accuracy, with --metric."
-        )
-    _check_varies(values, str(values.name))
-    if values.abs().max() == float("inf"):
-        raise TaskError(f"the target {values.name!r} is infinite in some rows. Remove these rows.")
-    if metric.name == "rmsle" and values.min() < 0:
-        raise TaskError(f"{metric.title} needs a target that is never negative, {values.name!r} is. Choose rmse.")
-    return "regression"
-
-
-def _classes(labels: "pd.Series[str]", metric: Metric) -> Problem:
-    """Raises: TaskError for more classes than the metric or anybody can use."""
-    count = labels.nunique()
-    if count > FEW_LABELS and count > len(labels) / 2:
-        raise TaskError(
-            f"{metric.title} is for classes, but the target {labels.name!r} has {count} different values in "
-            f"{len(labels)} rows. Choose a metric for numbers, such as rmse, with --metric."
-        )
-    if metric.name == "f1" and count > 2:
-        raise TaskError(f"f1 is for two classes, the target {labels.name!r} has {count}. Choose f1_macro or f1_micro.")
-    return "binary" if count == 2 else "multiclass"
-
-
-def _looks_like_classes(values: "pd.Series[Any]") -> bool:
-    known = values.dropna()
-    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
-        return True
-    return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
-
-
-def _check_varies(values: "pd.Series[Any]", target: str) -> None:
-    if len(values) < 2:
-        raise TaskError(f"there is only one training row, so {target!r} has the same value in every row. Add rows.")
-    if values.nunique() < 2:
-        raise TaskError(
-            f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."
-        )
 
 
 def _submission_columns(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.errors import TaskError
+from machine_learning_engineering.shared_libraries.tasks.advice import check_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     if not path.is_file():
         raise TaskError(f"there is no file {path}. Check the path.")
     separator = "\t" if ".tsv" in path.suffixes else ","
+    check_kind(path)
     try:
         _check_header(path, separator)
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")

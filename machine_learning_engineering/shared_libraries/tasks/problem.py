@@ -1,0 +1,96 @@
+"""What a task asks for: the metric that judges it, and the kind of problem that the metric makes of the target."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from machine_learning_engineering.shared_libraries.errors import TaskError
+from machine_learning_engineering.shared_libraries.records import Metric, Problem, TaskRequest
+from machine_learning_engineering.shared_libraries.tasks.advice import no_number, other_metric
+from machine_learning_engineering.shared_libraries.tasks.folder import Files
+from machine_learning_engineering.shared_libraries.tasks.metrics import default_metric, find_metric, metric_in
+from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, is_own, own_metric
+from machine_learning_engineering.shared_libraries.tasks.metrics.table import row_of
+
+FEW_LABELS = 20  # whole numbers with at most so many distinct values are classes
+
+
+def choose_metric(
+    values: "pd.Series[Any]", request: TaskRequest, said: dict[str, Any], description: str, files: Files
+) -> Metric:
+    """The metric that was said, or that the description names, or the usual one for such values.
+
+    A function is called only where the person names it, never because a file that came with the data does.
+    """
+    if name := said.get("metric"):
+        if not is_own(name):
+            return find_metric(name, said.get("direction"))
+        if request.metric is None:
+            raise TaskError(f"task.yaml names a program, {name!r}, as the metric. Say --metric {name} to have it run.")
+        home = request.source if request.source.is_dir() else request.source.parent
+        return own_metric(name, (home, Path.cwd()), said.get("direction"), _looks_like_classes(values))
+    if found := metric_in(description):
+        files.notes.append(f"The metric is taken from the description: {found.title}.")
+        return found
+    usual = default_metric("multiclass" if _looks_like_classes(values) else "regression")
+    files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.")
+    return usual
+
+
+def problem_of(values: "pd.Series[Any]", labels: "pd.Series[str]", metric: Metric) -> Problem:
+    """What the metric makes of the target. Raises: TaskError for a target that the metric cannot judge."""
+    if not isinstance(metric, OwnMetric) and row_of(metric).outside:
+        raise TaskError(f"{metric.title} is for {row_of(metric).outside}, which runs cannot predict. Choose another.")
+    if metric.predicts != "value":
+        return _classes(labels, metric)
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        raise TaskError(
+            f"{metric.title} needs numbers, but the target {values.name!r} holds values such as "
+            f"{no_number(labels)!r}. {other_metric(labels, _too_many(labels))}"
+        )
+    check_varies(values, str(values.name))
+    if values.abs().max() == float("inf"):
+        raise TaskError(f"the target {values.name!r} is infinite in some rows. Remove these rows.")
+    if metric.name in ("rmsle", "poisson") and values.min() < 0:
+        raise TaskError(f"{metric.title} needs a target that is never negative, {values.name!r} is. Choose rmse.")
+    return "regression"
+
+
+def _classes(labels: "pd.Series[str]", metric: Metric) -> Problem:
+    """Raises: TaskError for more classes than the metric or anybody can use."""
+    count = labels.nunique()
+    if _too_many(labels):
+        raise TaskError(
+            f"{metric.title} is for classes, but the target {labels.name!r} has {count} different values in "
+            f"{len(labels)} rows. {other_metric(labels, too_many=True)}"
+        )
+    if metric.name == "f1" and count > 2:
+        raise TaskError(f"f1 is for two classes, the target {labels.name!r} has {count}. Choose f1_macro or f1_micro.")
+    if metric.predicts == "ranking" and (spaced := [label for label in labels.unique() if len(label.split()) != 1]):
+        raise TaskError(
+            f"{metric.title} ranks labels with spaces between them, but the label {spaced[0]!r} of {labels.name!r} "
+            "holds one itself. Rename it."
+        )
+    return "binary" if count == 2 else "multiclass"
+
+
+def _too_many(labels: "pd.Series[str]") -> bool:
+    """Whether a target has too many different values for classes."""
+    return FEW_LABELS < labels.nunique() > len(labels) / 2
+
+
+def _looks_like_classes(values: "pd.Series[Any]") -> bool:
+    known = values.dropna()
+    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
+        return True
+    return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
+
+
+def check_varies(values: "pd.Series[Any]", target: str) -> None:
+    if len(values) < 2:
+        raise TaskError(f"there is only one training row, so {target!r} has the same value in every row. Add rows.")
+    if values.nunique() < 2:
+        raise TaskError(
+            f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."
+        )
