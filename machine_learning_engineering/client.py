@@ -8,10 +8,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.errors import TaskError
+from machine_learning_engineering.shared_libraries.errors import ConfigError, TaskError
 from machine_learning_engineering.shared_libraries.records import Attempt, JournalEntry, Task, TaskRequest
 
 Listener = Callable[[JournalEntry], None]
+
+# Options of `mle run`, and the setting that each stands for.
+_OPTIONS = {
+    "model": "agent_model",
+    "solutions": "num_solutions",
+    "candidates": "num_model_candidates",
+    "rounds": "outer_loop_round",
+    "minutes": "minutes",
+    "timeout": "exec_timeout",
+    "seed": "seed",
+}
+_ABOUT_DATA = {"target", "metric", "test", "id", "group", "time", "description"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,11 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
     if str(source) in bundled_names():
         given = {name: value for name, value in said.items() if value is not None}
         return bundled_task(str(source)).model_copy(update=given)
+    from machine_learning_engineering.shared_libraries.tasks.folder import nearest
+
     raise TaskError(
-        f"there is no file, folder or bundled task {str(source)!r}. Bundled tasks: {', '.join(bundled_names())}."
+        f"there is no file, folder or bundled task {str(source)!r}.{nearest(str(source), bundled_names())} "
+        f"Bundled tasks: {', '.join(bundled_names())}."
     )
 
 
@@ -97,7 +112,7 @@ async def _report(folder: Path) -> None:
 def describe(source: str | Path, **said: Any) -> dict[str, Any]:
     """What is known of a task from its own files, without running it.
 
-    Raises: TaskError if the data cannot be used or the target is unclear.
+    Raises: TaskError if the data cannot be used, TargetUnclear if they do not tell what to predict.
     """
     from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
@@ -115,33 +130,93 @@ def describe(source: str | Path, **said: Any) -> dict[str, Any]:
     }
 
 
-def start(source: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Starts a run in a process of its own, after a look at its data; `settings` are options of `mle run`.
+def start(source: str, settings: Mapping[str, Any]) -> Path:
+    """The folder of a new run in a process of its own, once it has begun; `settings` are options of `mle run`.
 
-    Raises: MleError for data or settings that cannot be used.
+    Raises: MleError for data, settings or a model that cannot be used.
     """
     from machine_learning_engineering.shared_libraries.runs import background
 
-    said = {key: settings[key] for key in ("target", "metric") if key in settings}
-    return background.start(source, describe(source, **said)["name"], settings)
+    asked = {key: settings[key] for key in ("target", "metric") if key in settings}
+    if "test" in settings:
+        asked["test"] = Path(str(settings["test"])).expanduser().absolute()
+    name = describe(source, **asked)["name"]
+    _check_settings(settings)
+    return background.start(source, name, settings)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises: ConfigError for an option that `mle run` does not have, a value out of bounds, or an unknown model."""
+    from machine_learning_engineering.shared_libraries.models.registry import make_model
+    from machine_learning_engineering.shared_libraries.monitoring.settings import configure
+
+    if wrong := sorted(set(settings) - _OPTIONS.keys() - _ABOUT_DATA):
+        known = ", ".join(sorted({*_OPTIONS, *_ABOUT_DATA}))
+        raise ConfigError(f"{', '.join(wrong)} cannot be set for a run. Possible: {known}.")
+    given = {_OPTIONS[key]: value for key, value in settings.items() if key in _OPTIONS}
+    config = configure(given, {field: option for option, field in _OPTIONS.items()})
+    make_model(config.agent_model, config)
+
+
+def take_up(run: str = "") -> Path:
+    """The folder of a run, which goes on from where it stopped unless it is finished or going on.
+
+    Raises: MleError if there is no such run or it cannot go on.
+    """
+    from machine_learning_engineering.shared_libraries.report.story import read_story
+    from machine_learning_engineering.shared_libraries.runs import background
+    from machine_learning_engineering.shared_libraries.runs.registry import find
+
+    folder = find(run)
+    if read_story(folder).status not in ("finished", "going on"):
+        background.take_up(folder)
+    return folder
 
 
 def status(run: str = "") -> dict[str, Any]:
     """How far a run is; without a name, the latest. Raises: JournalError if there is no such run."""
-    from machine_learning_engineering.shared_libraries.runs import background
+    from machine_learning_engineering.shared_libraries.monitoring import answers
 
-    return background.status(run)
+    return answers.status(_find(run))
 
 
-def stop(run: str) -> dict[str, Any]:
+def stop(run: str = "") -> dict[str, Any]:
     """Asks a run to stop, keeping what it has finished. Raises: JournalError if there is no such run."""
     from machine_learning_engineering.shared_libraries.runs import background
 
-    return background.stop(run)
+    folder = _find(run)
+    return {"run": folder.name, "state": "stopping" if background.stop(folder) else "is not going on"}
 
 
 def result(run: str = "") -> dict[str, Any]:
     """A run's best score and files. Raises: JournalError if there is no such run or nothing is published yet."""
-    from machine_learning_engineering.shared_libraries.runs import background
+    from machine_learning_engineering.shared_libraries.monitoring import answers
 
-    return background.result(run)
+    return answers.result(_find(run))
+
+
+def leaderboard(run: str = "") -> dict[str, Any]:
+    """The scripts of a run, best first. Raises: JournalError if there is no such run."""
+    from machine_learning_engineering.shared_libraries.monitoring import answers
+
+    return answers.leaderboard(_find(run))
+
+
+def why(run: str, script: str) -> dict[str, Any]:
+    """Why a script of a run was dropped. Raises: JournalError if there is no such run or script."""
+    from machine_learning_engineering.shared_libraries.monitoring import answers
+
+    return answers.why(_find(run), script)
+
+
+def runs() -> dict[str, Any]:
+    """The latest runs of this user, the newest first."""
+    from machine_learning_engineering.shared_libraries.monitoring import answers
+
+    return answers.runs()
+
+
+def _find(run: str) -> Path:
+    from machine_learning_engineering.shared_libraries.runs.registry import find
+
+    return find(run)

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from machine_learning_engineering.shared_libraries.errors import ConfigError
 from machine_learning_engineering.shared_libraries.records import Limits, Record
 
-Role = Literal["plan", "code", "debug", "check", "summary"]
+Role = Literal["plan", "code", "debug", "check", "summary", "chat"]
 Rounds = Annotated[int, Field(ge=0, le=1000)]
 
 

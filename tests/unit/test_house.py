@@ -15,14 +15,14 @@ LIBRARIES = f"{PACKAGE}.shared_libraries"
 # Highest first; the first prefix that fits a module gives its floor.
 FLOORS = (
     (4, tuple(f"{PACKAGE}.{name}" for name in ("agent", "cli", "_cli_looks", "_cli_options", "_cli_watch", "client"))),
-    (4, (f"{PACKAGE}.prompt",)),
+    (4, (f"{PACKAGE}.prompt", f"{PACKAGE}.front_door")),
     (3, (f"{PACKAGE}.sub_agents",)),
     (2, tuple(f"{LIBRARIES}.{name}" for name in ("code_util", "debug_util", "check_leakage_util"))),
     (0, tuple(f"{LIBRARIES}.{name}" for name in ("config", "errors", "records"))),
     (1, (LIBRARIES,)),
 )
 SERVICES = tuple(f"{LIBRARIES}.{name}" for name in ("tasks", "scoring", "execution", "runs", "monitoring", "report"))
-MODULES = sorted(ROOT.rglob("*.py"))
+MODULES = sorted(path for path in ROOT.rglob("*.py") if "/." not in path.as_posix())  # chats lie in .adk
 
 
 def name_of(path: Path) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import rich.console
 from rich.markup import escape
 
+from machine_learning_engineering.shared_libraries.monitoring.budget import warning
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.records import (
-    Attempt,
     Decision,
     JournalEntry,
     LlmCall,
@@ -19,12 +19,12 @@ from machine_learning_engineering.shared_libraries.records import (
     RunStarted,
     Scored,
     ScriptRun,
-    Task,
 )
+from machine_learning_engineering.shared_libraries.report.lineage import decided, titled
 
 
 class View(Protocol):
-    """Where a run is shown: it gets every journal entry of the session, and in the end the result."""
+    """Where a run is shown: it gets every journal entry of the session, and its end."""
 
     def show(self, entry: JournalEntry) -> None:
         """Shows an entry, or not."""
@@ -38,8 +38,8 @@ class View(Protocol):
     def close(self) -> None:
         """The run is over, with a result or without; may be called more than once."""
 
-    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
-        """Shows the result of a finished run."""
+    def end(self, ending: Ending) -> None:
+        """Shows what the session leaves, whether the run finished, was stopped, or failed."""
 
 
 class Quiet:
@@ -53,8 +53,9 @@ class Quiet:
 
     def close(self) -> None: ...
 
-    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
-        sys.stdout.write(f"{files['submission']}\n")
+    def end(self, ending: Ending) -> None:
+        if ending.story.status == "finished":
+            sys.stdout.write(f"{ending.files['submission']}\n")
 
 
 class Console:
@@ -80,38 +81,30 @@ class Console:
         if line := _line(entry):
             self._out.print(f"[dim]{entry.at - self._began:7.1f} s[/dim]  {line}", markup=True)
 
-    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
-        """The headline of a finished run and where its files are."""
-        score, metric = winner.score, task.metric
-        if score is None or score.value is None:  # an agent had to repair the winner for the full data
-            self._out.print(
-                "\n[bold]done[/bold]: the winner was repaired for the full data and has no score of its own"
-            )
-        else:
-            self._out.print(
-                f"\n[bold]{metric.title} {score.value:.6g}[/bold] on {score.rows} held-out rows that no script saw "
-                f"({score.source}; the winning script itself reported {score.reported})"
-            )
-        for note in task.notes:
-            self._out.print(f"note: {note}", markup=False)
-        for what, path in files.items():
-            self._out.print(f"{what:11} {path}", markup=False)
-        if "report" not in files:
-            self._out.print("report      could not be written; `mle report` with the run's folder tries again")
+    def end(self, ending: Ending) -> None:
+        """The headline of the run, what to know of it, and where its files are."""
+        headline, *rest = ending.lines()
+        self._out.print(f"\n[bold]{escape(headline)}[/bold]")
+        for line in rest:
+            self._out.print(line, markup=False)
 
 
 def _line(entry: JournalEntry) -> str | None:
+    """What happened, in the words of the report."""
     match entry:
+        case RunStarted():
+            return escape(warning(entry.config))
         case LlmCall():
-            return f"[dim]{entry.agent} answered[/dim]"
+            return f"[dim]the model answered {escape(entry.agent)}[/dim]"
         case ScriptRun() if entry.execution.outcome != "ok":
-            return f"[red]{entry.slot}: {entry.execution.outcome}[/red] after {entry.execution.execution_time:.1f} s"
+            spent = f"{entry.execution.execution_time:.1f} s"
+            return f"{titled(entry.slot, entry.ordinal)}: [red]{entry.execution.outcome}[/red] after {spent}"
         case Scored() if entry.score.value is not None:
-            return f"{entry.slot}: [green]{entry.score.value:.6g}[/green]"
+            return f"{titled(entry.slot, entry.ordinal)}: [green]{figure(entry.score.value)}[/green]"
         case Scored() if entry.score.reason:
-            return f"{entry.slot}: no score. {escape(entry.score.reason.splitlines()[0])}"
+            return f"{titled(entry.slot, entry.ordinal)}: no score. {escape(entry.score.reason.splitlines()[0])}"
         case Published():
-            return f"[bold]published[/bold] the submission of {entry.slot}"
+            return f"[bold]published[/bold] the submission of {titled(entry.slot, entry.ordinal)}"
         case Decision():
-            return escape(f"decided {entry.what}: {entry.why}")
+            return escape(decided(entry))
     return None

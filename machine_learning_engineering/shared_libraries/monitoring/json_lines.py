@@ -2,12 +2,10 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.records import (
-    Attempt,
     Decision,
     JournalEntry,
     LlmCall,
@@ -16,12 +14,12 @@ from machine_learning_engineering.shared_libraries.records import (
     RunStarted,
     Scored,
     ScriptRun,
-    Task,
 )
+from machine_learning_engineering.shared_libraries.report.lineage import titled
 
 
 class JsonLines:
-    """Writes an object for each entry of interest, with its `kind` first, and at the end one of kind `result`."""
+    """Writes an object for each entry of interest, with its `kind` first, and at last one that tells of the end."""
 
     def show(self, entry: JournalEntry) -> None:
         if told := told_of(entry):
@@ -36,11 +34,23 @@ class JsonLines:
     def close(self) -> None:
         """Every line is out already."""
 
-    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
-        score = winner.score.model_dump(mode="json") if winner.score else None
-        told = {"task": task.name, "metric": task.metric.name, "maximize": task.metric.maximize}
-        told |= {"slot": winner.slot.code_key, "score": score, "notes": list(task.notes)}
-        _write({"kind": "result", **told, "files": {what: str(path) for what, path in files.items()}})
+    def end(self, ending: Ending) -> None:
+        story, winner = ending.story, ending.story.winner if ending.story.published else None
+        told = {
+            "kind": "result",
+            "status": story.status,
+            "task": story.task,
+            "metric": story.metric.name,
+            "maximize": story.metric.maximize,
+            "slot": winner.slot if winner else None,
+            "title": winner.title if winner else None,
+            "score": winner.score.model_dump(mode="json") if winner and winner.score else None,
+            "checked": ending.checked,
+            "notes": list(ending.notes),
+            "files": {what: str(path) for what, path in ending.files.items()},
+            "again": ending.again,
+        }
+        _write(told)
 
 
 def told_of(entry: JournalEntry) -> dict[str, Any] | None:
@@ -56,10 +66,16 @@ def told_of(entry: JournalEntry) -> dict[str, Any] | None:
             execution = entry.execution.model_dump(
                 mode="json", include={"outcome", "returncode", "execution_time", "memory_bytes", "cached", "folder"}
             )
-            return {"slot": entry.slot, "ordinal": entry.ordinal, "view": entry.view, **execution}
-        case Scored() | Decision() | Published() | RunEnded():
+            return {**_who(entry), "view": entry.view, **execution}
+        case Scored() | Published():
+            return {**_who(entry), **entry.model_dump(mode="json", exclude={"kind", "at", "slot", "ordinal"})}
+        case Decision() | RunEnded():
             return entry.model_dump(mode="json", exclude={"kind", "at"})
     return None
+
+
+def _who(entry: ScriptRun | Scored | Published) -> dict[str, Any]:
+    return {"slot": entry.slot, "ordinal": entry.ordinal, "title": titled(entry.slot, entry.ordinal)}
 
 
 def _write(told: dict[str, Any]) -> None:

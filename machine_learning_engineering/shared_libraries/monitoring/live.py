@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from machine_learning_engineering.shared_libraries.monitoring.budget import warning
 from machine_learning_engineering.shared_libraries.monitoring.console import Console as Lines
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.progress import (
     PHASES,
     KeyOf,
@@ -30,7 +32,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 from machine_learning_engineering.shared_libraries.records import RunStarted
 
 if TYPE_CHECKING:
-    from machine_learning_engineering.shared_libraries.records import Attempt, JournalEntry, Task
+    from machine_learning_engineering.shared_libraries.records import JournalEntry
     from machine_learning_engineering.shared_libraries.report.story import Node
 
 _REDRAW_SECONDS = 0.25
@@ -63,6 +65,8 @@ class LiveDisplay:
             if not isinstance(entry, RunStarted):
                 return
             self._progress = Progress(self._folder_of(entry), self._key_of)
+            if told := warning(entry.config):
+                self._console.print(Text(f"note: {told}", "yellow"))
         self._progress.take(entry)
         self._shot = self._progress.snapshot()
 
@@ -85,10 +89,10 @@ class LiveDisplay:
         if self._shot is not None:
             self._console.print(board(self._shot, self._console, 24, None), "")
 
-    def finish(self, task: Task, winner: Attempt, files: Mapping[str, Path]) -> None:
+    def end(self, ending: Ending) -> None:
         """The last board, the headline and the files."""
         self.close()
-        Lines().finish(task, winner, files)
+        Lines().end(ending)
 
     def _redraw(self) -> None:
         while not self._over.wait(_REDRAW_SECONDS):

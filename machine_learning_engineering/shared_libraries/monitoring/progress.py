@@ -20,7 +20,7 @@ from machine_learning_engineering.shared_libraries.records import (
 from machine_learning_engineering.shared_libraries.report.lineage import Address, Kind, address
 from machine_learning_engineering.shared_libraries.report.story import Node, Story, tell
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
-from machine_learning_engineering.shared_libraries.tasks.metrics import find_metric
+from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
 PHASES = ("initialization", "refinement", "ablation", "ensemble", "submission")
 Standing = Literal["done", "now", "to come"]
@@ -219,6 +219,6 @@ def _about(folder: Path, task: str, metric: Metric) -> tuple[str, Metric]:
     """The task's name and metric as run.json has them; what is given where it cannot be read."""
     try:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return str(about["task"]), find_metric(str(about["metric"]))
+        return str(about["task"]), recorded_metric(about["metric"])
     except (OSError, ValueError, KeyError, TypeError):
         return task, metric

@@ -1,15 +1,15 @@
-"""The runs that lie in a folder: a line for each, and two of them side by side."""
+"""Runs as people list them: a line for each, and two of them side by side."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
-from machine_learning_engineering.shared_libraries.runs.opening import FREE_SETTINGS, RUNS
+from machine_learning_engineering.shared_libraries.runs.opening import FREE_SETTINGS
+from machine_learning_engineering.shared_libraries.runs.registry import known_runs
 
 _ABOUT_THE_PLACE = FREE_SETTINGS - {"minutes", "parallel_scripts"}
 
@@ -39,26 +39,13 @@ class Difference:
     second: str
 
 
-def list_runs(place: Path = RUNS) -> list[RunLine]:
-    """Every run in a folder that has begun, the oldest first; one that cannot be read has that for its status."""
-    lines = [_line_or_why(path.parent) for path in place.glob("*/journal.jsonl") if path.stat().st_size]
-    return sorted(lines, key=lambda line: line.started)
+def list_runs(place: Path | None = None) -> list[RunLine]:
+    """The runs in a folder, or all of this user that are still there, the oldest first.
 
-
-def find_run(run: str, place: Path = RUNS) -> Path:
-    """The folder of a run, named by its path, its name, or the beginning of its name.
-
-    Raises: JournalError if there is no such run, or several.
+    One that has not begun is left out; one that cannot be read has that for its status.
     """
-    if run and (Path(run).expanduser() / "journal.jsonl").is_file():
-        return Path(run).expanduser().absolute()
-    names = sorted(path.parent.name for path in place.glob("*/journal.jsonl"))
-    found = [name for name in names if name == run] or [name for name in names if run and name.startswith(run)]
-    if len(found) == 1:
-        return (place / found[0]).absolute()
-    if found:
-        raise JournalError(f"several runs begin with {run!r}: {', '.join(found)}. Say more of the name.")
-    raise JournalError(f"there is no run {run!r}: {_not_found(run, names, place)}")
+    folders = known_runs() if place is None else [p.parent for p in place.glob("*/journal.jsonl") if p.stat().st_size]
+    return sorted(map(_line_or_why, folders), key=lambda line: line.started)
 
 
 def line(folder: Path) -> RunLine:
@@ -119,11 +106,3 @@ def _task(folder: Path) -> str:
         return str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["task"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _not_found(run: str, names: list[str], place: Path) -> str:
-    """What to do about it: the nearest names, or where to look."""
-    if not names:
-        return f"{place.absolute()} holds no runs yet. Start one with `mle run`."
-    near = get_close_matches(run, names, n=3, cutoff=0.4) or names[-3:]
-    return f"neither a folder nor a name in {place.absolute()}. Nearest: {', '.join(near)}. `mle runs` lists them all."

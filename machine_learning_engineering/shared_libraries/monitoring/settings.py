@@ -16,9 +16,14 @@ _OTHERS = ("MLE_HOME", "MLE_DEBUG")  # variables that are read, but are no field
 
 @dataclass(frozen=True)
 class Setting:
-    """One field of RunConfig; `source` is `default`, an environment variable or a flag."""
+    """One field of RunConfig; `source` is `default`, an environment variable or a flag.
+
+    `flag` is that of `mle run` which sets it, empty where there is none; `variable` sets it too.
+    """
 
     name: str
+    flag: str
+    variable: str
     value: Any
     source: str
     about: str
@@ -42,7 +47,14 @@ def settings(config: RunConfig, flags: Mapping[str, Any], spelt: Mapping[str, st
     """Every setting that a person can make, in the order of RunConfig."""
     given = {name: value for name, value in flags.items() if value is not None}
     return [
-        Setting(name, getattr(config, name), _source(name, given, spelt), field.description or "")
+        Setting(
+            name=name,
+            flag=spelt.get(name, ""),
+            variable=_variable(name),
+            value=getattr(config, name),
+            source=_source(name, given, spelt),
+            about=field.description or "",
+        )
         for name, field in RunConfig.model_fields.items()
         if name not in FILLED_IN
     ]
@@ -50,7 +62,7 @@ def settings(config: RunConfig, flags: Mapping[str, Any], spelt: Mapping[str, st
 
 def misspelt() -> list[str]:
     """A sentence for each MLE_ variable of the environment that no setting reads."""
-    known = [*(f"MLE_{name.upper()}" for name in RunConfig.model_fields), *_OTHERS]
+    known = [*map(_variable, RunConfig.model_fields), *_OTHERS]
     found = [name for name in sorted(os.environ) if name.upper().startswith("MLE_") and name.upper() not in known]
     return [f"{name} is set, but nothing reads it.{_hint(name, known)}" for name in found]
 
@@ -58,10 +70,14 @@ def misspelt() -> list[str]:
 def _source(name: str, given: Mapping[str, Any], spelt: Mapping[str, str]) -> str:
     if name in given:
         return spelt.get(name, f"--{name.replace('_', '-')}")
-    variables = [variable for variable in os.environ if variable.upper() == f"MLE_{name.upper()}"]
+    variables = [variable for variable in os.environ if variable.upper() == _variable(name)]
     if not variables and name == "agent_model" and os.environ.get("ROOT_AGENT_MODEL"):
         variables = ["ROOT_AGENT_MODEL"]
     return variables[0] if variables else "default"
+
+
+def _variable(name: str) -> str:
+    return f"MLE_{name.upper()}"
 
 
 def _hint(name: str, known: list[str]) -> str:

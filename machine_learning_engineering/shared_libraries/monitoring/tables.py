@@ -1,7 +1,8 @@
 """What the commands besides `mle run` print: tables for people."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -27,16 +28,16 @@ def show_tasks(tasks: Iterable[BundledTask]) -> None:
 
 
 def show_runs(lines: Sequence[RunLine], place: str) -> None:
-    """Runs, the latest last."""
+    """Runs, the latest last; those that lie elsewhere than in `place` with their folder."""
     if not lines:
-        _print(f"No runs in {place} yet. Start one: mle run NAME (`mle tasks` lists names)")
+        _print("No runs yet. Start one: mle run NAME (`mle tasks` lists names)")
         return
     wide = Console().width >= _WIDE
     table = _table("run", "status", "best score", "time", "scripts", *(("task", "begun") if wide else ()))
     for line in lines:
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.started))
         table.add_row(
-            Text(line.run, overflow="fold"),
+            Text(line.run if str(line.folder.parent) == place else _near(line.folder), overflow="fold"),
             Text(line.status, _STATUS.get(line.status, "red")),
             f"{figure(line.best)} {line.metric}",
             duration(line.seconds),
@@ -46,8 +47,11 @@ def show_runs(lines: Sequence[RunLine], place: str) -> None:
     _print(table, "\nCompare two: mle runs A B     Read one: mle report RUN")
 
 
-def show_comparison(lines: Sequence[RunLine], differences: Iterable[Difference]) -> None:
-    """Two runs side by side: their results, then the settings and versions in which they differ."""
+def show_comparison(lines: Sequence[RunLine], differences: Iterable[Difference], spelt: Mapping[str, str]) -> None:
+    """Two runs side by side: their results, then the settings and versions in which they differ.
+
+    `spelt` names the flag of a setting.
+    """
     first, second = lines
     table = _table("", Text(first.run, overflow="fold"), Text(second.run, overflow="fold"))
     rows = {
@@ -61,17 +65,19 @@ def show_comparison(lines: Sequence[RunLine], differences: Iterable[Difference])
         table.add_row(Text(what, "bold"), *values)
     found = list(differences)
     for difference in found:
-        table.add_row(Text(difference.what, "dim"), Text(difference.first), Text(difference.second))
+        name = Text(spelt.get(difference.what, difference.what), "dim")
+        table.add_row(name, Text(difference.first), Text(difference.second))
     _print(table, "" if found else "\nSame data, settings and versions.")
 
 
 def show_settings(settings: Iterable[Setting], warnings: Sequence[str]) -> None:
-    """The effective settings; those that are not defaults stand out."""
-    table = _table("setting", "value", "from", "what it is")
-    for setting in settings:
+    """The effective settings, those that have a flag first; those that are not defaults stand out."""
+    table = _table("set by", "value", "from", "what it is")
+    for setting in sorted(settings, key=lambda one: not one.flag):
         style = "dim" if setting.source == "default" else "bold"
         value = "-" if setting.value in (None, "", {}) else str(setting.value)
-        table.add_row(setting.name, Text(value, style), Text(setting.source, style), Text(setting.about))
+        by = Text(f"{setting.flag}\n" if setting.flag else "", overflow="fold").append(setting.variable, "dim")
+        table.add_row(by, Text(value, style, overflow="fold"), Text(setting.source, style), Text(setting.about))
     _print(table, *(f"\nnote: {warning}" for warning in warnings))
 
 
@@ -92,6 +98,14 @@ def show_findings(findings: Iterable[Finding]) -> bool:
     told = f"{counted(missing, 'thing')} missing: see the lines above." if missing else "Nothing is missing."
     console.print(Text(f"\n{told}", "bold"))
     return not missing
+
+
+def _near(folder: Path) -> str:
+    """A folder as a person here would write it."""
+    here, home = Path.cwd(), Path.home()
+    if folder.is_relative_to(here):
+        return f"./{folder.relative_to(here)}"
+    return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
 
 
 def _table(*columns: str | Text) -> Table:

@@ -16,6 +16,7 @@ from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import ColumnProfile, RunStarted, Task, TaskRequest, View
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.scoring.set_aside import SetAside, score_set_aside
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
 from machine_learning_engineering.shared_libraries.scoring.views import held_out
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table
@@ -66,6 +67,7 @@ class Evidence:
     target: Spread | None = None
     columns: tuple[Column, ...] = ()
     predictions: Predictions | None = None
+    set_aside: SetAside | None = None
     missing: str = ""
 
 
@@ -79,7 +81,7 @@ def gather(story: Story) -> Evidence:
                 return Evidence(missing="The data were changed since the run began, so they are not shown.")
             target, columns = _spreads(task)
             predictions, missing = _predictions(story, task)
-            return Evidence(task, target, columns, predictions, missing)
+            return Evidence(task, target, columns, predictions, _set_aside(story, task), missing)
     except (MleError, ValidationError, OSError, ValueError) as exc:
         return Evidence(missing=f"The data of this run cannot be read any more. {exc}")
 
@@ -91,6 +93,18 @@ def _task(started: RunStarted) -> Iterator[Task]:
 
     with TemporaryDirectory(prefix="mle-report-") as work:
         yield load_task(TaskRequest.model_validate(started.request), Path(work))
+
+
+def _set_aside(story: Story, task: Task) -> SetAside | None:
+    """The score on rows that were set aside from a lone CSV, where there are such and a submission is published."""
+    assert story.started is not None
+    if story.published is None:
+        return None
+    request = TaskRequest.model_validate(story.started.request)
+    try:
+        return score_set_aside(request, task, story.folder / "final" / "submission.csv")
+    except MleError:
+        return None
 
 
 def _spreads(task: Task) -> tuple[Spread | None, tuple[Column, ...]]:
@@ -152,6 +166,8 @@ def _read_predictions(story: Story, task: Task, node: Node) -> Predictions:
     truth = tuple(map(str, held.labels))
     if task.metric.predicts == "label":
         return Predictions(truth, tuple(map(str, table.iloc[:, 0])), classes)
+    if task.metric.predicts == "ranking":
+        return Predictions(truth, tuple(ranking.split()[0] for ranking in table.iloc[:, 0]), classes)
     return _from_chances(truth, table, classes)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from machine_learning_engineering.shared_libraries.records import Decision
 from machine_learning_engineering.shared_libraries.runs.journal import sha256
 
 Kind = Literal["candidate", "merge", "data use", "ablation", "refinement", "ensemble", "submission", "script"]
@@ -28,6 +29,15 @@ _SLOTS: tuple[tuple[Kind, str, str], ...] = (
     ("ensemble", rf"ensemble_code_{_N('step')}", "Ensemble {step}"),
     ("submission", r"submission_code", "Final repair"),
 )
+# What the clock of a run is asked for, by the names that the phases give it.
+_WORK = (
+    (rf"merge {_N('solution')} {_N('attempt')}", "Merge {solution}.{attempt}"),
+    (rf"refine {_N('step')} {_N('solution')}", "Refinement {solution}.{step}"),
+    (rf"plan {_N('attempt')} {_N('step')} {_N('solution')}", "Refinement {solution}.{step}.{attempt}"),
+    (rf"ablation {_N('step')} {_N('solution')}", "Ablation {solution}.{step}"),
+    (rf"ensemble {_N('step')}", "Ensemble {step}"),
+)
+_BUDGET = "budget:"
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,28 @@ def address(code_key: str) -> Address:
             numbers = {name: int(number) for name, number in match.groupdict().items()}
             return Address(kind, title.format(**numbers), **numbers)
     return Address("script", code_key)
+
+
+def titled(code_key: str, ordinal: int = 0) -> str:
+    """What people call a script: `Candidate 1.2`, from its second version on with the version."""
+    return address(code_key).title + (f" (version {ordinal + 1})" if ordinal else "")
+
+
+def left_out(decision: Decision) -> str:
+    """What a run had no time left for by this decision; empty where the decision says nothing of the kind."""
+    if decision.chosen or not decision.what.startswith(_BUDGET):
+        return ""
+    what = decision.what.removeprefix(_BUDGET)
+    found = ((title, re.fullmatch(pattern, what)) for pattern, title in _WORK)
+    return next((title.format(**match.groupdict()) for title, match in found if match), what)
+
+
+def decided(decision: Decision) -> str:
+    """A decision in words; empty for one that only says that there is time left."""
+    if not decision.what.startswith(_BUDGET):
+        return f"{decision.what}: {decision.why}"
+    work = left_out(decision)
+    return f"no time left for {work}: {decision.why}" if work else ""
 
 
 def digest_of(value: Any) -> str:

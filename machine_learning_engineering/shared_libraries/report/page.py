@@ -16,9 +16,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from machine_learning_engineering.shared_libraries.monitoring.budget import overrun
 from machine_learning_engineering.shared_libraries.report import plots
 from machine_learning_engineering.shared_libraries.report.evidence import MOST_COLUMNS, Evidence, gather
 from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, WIDTH, arrange
+from machine_learning_engineering.shared_libraries.report.lineage import decided
 from machine_learning_engineering.shared_libraries.report.listing import Line, code, cut, difference, prose, visible
 from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
@@ -124,6 +126,8 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
         box=(WIDTH, HEIGHT),
         anchors={card.node.key: card.anchor for card in cards},
         calls=[span for span in story.spans if span.kind == "model"],
+        decisions=[words for one in story.decisions if (words := decided(one))],
+        limits=overrun(story),
         command=command(story.started) if story.started else "",
         files=files(story),
         live=_EVERY if live else 0,
@@ -210,7 +214,7 @@ def _by_rank(card: Card) -> tuple[float, float]:
 
 
 def _name(story: Story, evidence: Evidence) -> str:
-    return evidence.task.name if evidence.task else str(story.state.get("task_name") or story.folder.name)
+    return evidence.task.name if evidence.task else story.task
 
 
 def _description(story: Story, evidence: Evidence) -> Markup:

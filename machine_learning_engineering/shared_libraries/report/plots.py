@@ -9,6 +9,7 @@ from markupsafe import Markup
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.replies import parse_ablation
 from machine_learning_engineering.shared_libraries.report.evidence import Spread
+from machine_learning_engineering.shared_libraries.report.lineage import titled
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
 from machine_learning_engineering.shared_libraries.report.svg import draw
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
@@ -78,30 +79,35 @@ def score_over_time(story: Story) -> Figure | None:
     scored = sorted((node for node in story.nodes if node.value is not None), key=lambda node: node.ended)
     if not scored:
         return None
-    points, line, best = [], [], None
-    for node in scored:
-        points.append(
-            {"t": node.ended, "v": node.value, "kind": node.where.kind, "tip": f"{node.title}: {node.value:.6g}"}
-        )
-        if story.metric.better(node.value, than=best):
-            best = node.value
-            line.append({"t": node.ended, "v": best})
+    values = [node.value for node in scored if node.value is not None]
+    line, best = [], values[0]
+    for node, value in zip(scored, values, strict=True):
+        best = value if story.metric.better(value, than=best) else best
+        line.append({"t": node.ended, "v": best})
     line.append({"t": max(story.seconds, scored[-1].ended), "v": best})
-    caption = f"From {scored[0].value:.6g} to {best:.6g}; {_direction(story.metric)}. The line is the best so far."
+    frame = _frame(values, best)
+    points = [_point(node, value, frame) for node, value in zip(scored, values, strict=True)]
+    way = f"From {values[0]:.6g} to {best:.6g}" if best != values[0] else f"{best:.6g} from the first script on"
+    caption = f"{way}; {_direction(story.metric)}. The line is the best so far."
+    if off := [value for value in values if not frame[0] <= value <= frame[1]]:
+        worst = min(off) if story.metric.maximize else max(off)
+        caption += f" Triangles lie beyond the axis, the farthest at {worst:.6g}."
     label = f"Score over time. {caption}"
-    low, high = _frame([node.value for node in scored if node.value is not None], best or 0.0)
-    pictures = [draw(_progress(points, line, story.metric, (low, high), width), label) for width in (NARROW, _WIDE)]
+    pictures = [draw(_progress(points, line, story.metric, frame, width), label) for width in (NARROW, _WIDE)]
     return Figure("Score over time", caption, pictures[0], pictures[1])
 
 
+def _point(node: Node, value: float, frame: tuple[float, float]) -> dict[str, Any]:
+    """A script in the picture of scores; one beyond the frame stands at its edge as a triangle that points outwards."""
+    low, high = frame
+    shape = "triangle-up" if value > high else "triangle-down" if value < low else "circle"
+    tip = f"{node.title}: {value:.6g}" + (", beyond the axis" if shape != "circle" else "")
+    return {"t": node.ended, "v": min(max(value, low), high), "kind": node.where.kind, "shape": shape, "tip": tip}
+
+
 def _progress(points: list[Any], line: list[Any], metric: Metric, frame: tuple[float, float], width: int) -> Any:
-    x = {"field": "t", "type": "quantitative", "title": "seconds"}
-    y = {
-        "field": "v",
-        "type": "quantitative",
-        "title": metric.title,
-        "scale": {"domain": list(frame), "clamp": True, "nice": True},
-    }
+    x = {"field": "t", "type": "quantitative", "title": "seconds", "scale": {"zero": True}}
+    y = {"field": "v", "type": "quantitative", "title": metric.title, "scale": {"domain": list(frame), "nice": False}}
     kinds = [kind for kind in KINDS if any(point["kind"] == kind for point in points)]
     colours = [_COLOURS[KINDS.index(kind)] for kind in kinds]
     return {
@@ -120,6 +126,7 @@ def _progress(points: list[Any], line: list[Any], metric: Metric, frame: tuple[f
                     "x": x,
                     "y": y,
                     "color": {"field": "kind", "type": "nominal", "scale": {"domain": kinds, "range": colours}},
+                    "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
                     "description": {"field": "tip"},
                 },
             },
@@ -128,11 +135,12 @@ def _progress(points: list[Any], line: list[Any], metric: Metric, frame: tuple[f
 
 
 def _frame(values: list[float], best: float) -> tuple[float, float]:
-    """The scores to show: the better three quarters decide, so that a hopeless script does not flatten the rest."""
+    """The axis of scores: the better three quarters decide, so that a hopeless script does not flatten the rest."""
     near = sorted(values, key=lambda value: abs(value - best))
     reach = 2 * abs(near[len(near) * 3 // 4] - best)
     shown = [value for value in values if abs(value - best) <= reach] or values
-    return min(shown), max(shown)
+    margin = 0.06 * (max(shown) - min(shown)) or abs(best) * 0.01 or 1.0
+    return min(shown) - margin, max(shown) + margin
 
 
 def ablation(node: Node, metric: Metric) -> Figure | None:
@@ -208,7 +216,7 @@ def timeline(story: Story) -> Figure | None:
             "from": bar.span.start,
             "to": max(bar.span.end, bar.span.start + story.seconds / 500),
             "kind": bar.span.kind,
-            "tip": f"{bar.span.name}: {bar.span.end - bar.span.start:.1f} s",
+            "tip": f"{titled(bar.span.name)}: {bar.span.end - bar.span.start:.1f} s",
         }
         for bar in placed
     ]
@@ -241,7 +249,11 @@ def _counted(spread: Spread) -> list[tuple[int, str]]:
     if spread.labels:
         return [(count, f"{label}: {count}") for label, count in zip(spread.labels, spread.counts, strict=True)]
     edges = pairwise(spread.edges)
-    return [(n, f"{low:.4g} to {high:.4g}: {n}") for n, (low, high) in zip(spread.counts, edges, strict=True)]
+    return [(n, f"{_short(low)} to {_short(high)}: {n}") for n, (low, high) in zip(spread.counts, edges, strict=True)]
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _direction(metric: Metric) -> str:

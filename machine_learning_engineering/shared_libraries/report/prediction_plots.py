@@ -120,8 +120,17 @@ def _confusion(found: Predictions) -> Figure:
         ],
     }
     right = sum(t == g for t, g in zip(found.truth, found.given, strict=True))
-    caption = f"{right} of {len(found.truth)} held-out rows are right ({right / len(found.truth):.1%})."
+    caption = f"{right} of {len(found.truth)} held-out rows are right ({right / len(found.truth):.1%}).{_rule(found)}"
     return Figure("Confusion", caption, draw(spec, f"Confusion matrix. {caption}"))
+
+
+def _rule(found: Predictions) -> str:
+    """How chances became the classes of the confusion; nothing where the script gave classes itself."""
+    if not found.chances:
+        return ""
+    if len(found.classes) > 2:
+        return " A row counts as the class with the highest chance."
+    return f" A row counts as {found.classes[-1][:40]} above a chance of 0.5; the score itself knows no such threshold."
 
 
 def _calibration(found: Predictions) -> Figure:
@@ -146,7 +155,7 @@ def _calibration(found: Predictions) -> Figure:
     ]
     off = sum(abs(sum(chance - hit for chance, hit in rows)) for rows in bins.values()) / len(pairs)
     what = f"chance of {found.classes[-1][:40]}" if binary else "chance of the predicted class"
-    axis = {"type": "quantitative", "scale": {"domain": [0, 1]}}
+    axis = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}}
     spec = {
         "width": NARROW,
         "height": 260,

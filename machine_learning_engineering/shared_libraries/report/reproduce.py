@@ -10,6 +10,7 @@ from typing import Any
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import RunStarted
 from machine_learning_engineering.shared_libraries.report.story import Story
+from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names
 
 _OPTIONS = {
     "agent_model": "--model",
@@ -36,7 +37,7 @@ class File:
 def command(started: RunStarted) -> str:
     """The `mle run` line of a run; settings without an option of their own stand before it as variables."""
     request, settings = started.request, dict(_changed(started.config))
-    words = ["mle", "run", str(request.get("source", ""))]
+    words = ["mle", "run", _source(request)]
     for name, option in _SAID.items():
         if request.get(name) is not None:
             words += [option, str(request[name])]
@@ -47,6 +48,12 @@ def command(started: RunStarted) -> str:
     settings.pop("seed", None)
     variables = [f"MLE_{name.upper()}={shlex.quote(_as_variable(value))}" for name, value in settings.items()]
     return " ".join([*variables, shlex.join(words)])
+
+
+def _source(request: dict[str, Any]) -> str:
+    """What to name the data by: a bundled task by its name, as its folder is another on another machine."""
+    source, name = str(request.get("source", "")), request.get("name")
+    return str(name) if name in bundled_names() and Path(source).name == name else source
 
 
 def files(story: Story) -> list[File]:

@@ -32,9 +32,10 @@ from machine_learning_engineering.shared_libraries.report.lineage import (
     current_solutions,
     plan,
     sources,
+    titled,
 )
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_blob, read_journal
-from machine_learning_engineering.shared_libraries.tasks.metrics import find_metric
+from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
 Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
 
@@ -74,7 +75,7 @@ class Node:
 
     @property
     def title(self) -> str:
-        return self.where.title + (f" (version {self.ordinal + 1})" if self.ordinal else "")
+        return titled(self.slot, self.ordinal)
 
     @property
     def short(self) -> str:
@@ -126,6 +127,11 @@ class Story:
     decisions: tuple[Decision, ...] = ()
     published: Published | None = None
     state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The task's name; the folder's where the run has not come so far."""
+        return str(self.state.get("task_name") or self.folder.name)
 
     @property
     def by_key(self) -> dict[str, Node]:
@@ -351,7 +357,7 @@ def _key(slot: str, ordinal: int) -> str:
 def _metric(folder: Path, entries: Iterable[JournalEntry]) -> Metric:
     """The run's metric, named in run.json; where that is not readable, one of the direction that the state tells."""
     try:
-        return find_metric(str(json.loads((folder / "run.json").read_text(encoding="utf-8"))["metric"]))
+        return recorded_metric(json.loads((folder / "run.json").read_text(encoding="utf-8"))["metric"])
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         lower = [entry.delta["lower"] for entry in entries if isinstance(entry, StateDelta) and "lower" in entry.delta]
         return Metric(name="score", title="score", maximize=not (lower and lower[-1]), predicts="value")

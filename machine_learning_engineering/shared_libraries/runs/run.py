@@ -13,6 +13,7 @@ from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import (
+    SEARCH,
     Attempt,
     Decision,
     Execution,
@@ -173,13 +174,21 @@ class Run:
         allowed = self._seconds_left(SEARCH_SHARE) > 0
         return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
 
+    def _least_seconds(self, slot: Slot, ordinal: int) -> float:
+        """What a script gets also when the budget is spent: on all rows several times what it took while searching.
+
+        Otherwise a run whose time is up would throw its only scripts away instead of publishing one.
+        """
+        searched = self.journal.find(ScriptRun, f"{slot.code_key}@{SEARCH.name}", ordinal)
+        return LEAST_SECONDS if searched is None else max(LEAST_SECONDS, 4 * searched.execution.execution_time)
+
     def _job(self, slot: Slot, ordinal: int, script: str, staged: StagedView, low_priority: bool) -> Job:
         final = "" if staged.view.kind == "search" else ".final"
         folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{final}"
         if folder.exists():  # finished just before a kill, but not journaled: its result does not count
             shutil.rmtree(folder)
         left = self._seconds_left(1.0 if final else SEARCH_SHARE)
-        wall = min(self.config.limits.wall_seconds, max(left, LEAST_SECONDS))
+        wall = min(self.config.limits.wall_seconds, max(left, self._least_seconds(slot, ordinal)))
         limits = self.config.limits.model_copy(update={"wall_seconds": wall})
         return Job(
             script=script,

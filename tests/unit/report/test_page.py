@@ -12,7 +12,7 @@ from machine_learning_engineering.shared_libraries.report import page
 from machine_learning_engineering.shared_libraries.report.evidence import Predictions, Spread
 from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, WIDTH, arrange
 from machine_learning_engineering.shared_libraries.report.listing import code, cut, difference, prose, visible
-from machine_learning_engineering.shared_libraries.report.plots import ablation, small, target
+from machine_learning_engineering.shared_libraries.report.plots import ablation, score_over_time, small, target
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command
 from machine_learning_engineering.shared_libraries.report.story import read_story, tell
@@ -172,6 +172,49 @@ def test_rare_classes_share_a_row_of_the_confusion() -> None:
     assert "(others)" in figure.svg
 
 
+@pytest.mark.parametrize(
+    ("metric", "values", "worst", "sign"),
+    [
+        (RMSE, (1.0, 1.1, 0.9, 1.05, 90.0), "90", "90, beyond the axis"),
+        (AUC, (0.9, 0.91, 0.92, 0.93, 0.1), "0.1", "0.1,"),
+    ],
+)
+def test_a_score_beyond_the_axis_is_marked_and_told(tmp_path: Path, metric, values, worst: str, sign: str) -> None:  # type: ignore[no-untyped-def]
+    """A triangle is a path of three corners; the circles of Vega are arcs."""
+    diary = Diary(tmp_path)
+    diary.begin(100)
+    for number, value in enumerate(values, 1):
+        diary.ran(100 + number, f"init_code_1_{number}")
+        diary.scored(100 + number, f"init_code_1_{number}", value)
+    figure = score_over_time(tell(tmp_path, diary.entries, metric))
+    assert figure is not None
+    assert f"Triangles lie beyond the axis, the farthest at {worst}." in figure.caption
+    (far,) = re.findall(rf'<path[^>]*data-tip="Candidate 1.5: {sign}[^>]*>', figure.svg)
+    (near,) = re.findall(r'<path[^>]*data-tip="Candidate 1.1: [^>]*>', figure.svg)
+    assert "A" not in re.findall(r' d="([^"]*)"', far)[0]
+    assert "A" in re.findall(r' d="([^"]*)"', near)[0]
+
+
+def test_scores_within_the_axis_need_no_triangle(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    diary.begin(100)
+    diary.ran(101, "init_code_1_1")
+    diary.scored(101, "init_code_1_1", 0.5)
+    figure = score_over_time(tell(tmp_path, diary.entries, RMSE))
+    assert figure is not None
+    assert figure.caption == "0.5 from the first script on; lower is better. The line is the best so far."
+
+
+@pytest.mark.parametrize(
+    ("classes", "rule"), [(("a", "b"), "above a chance of 0.5"), (("a", "b", "c"), "highest chance")]
+)
+def test_a_confusion_of_chances_names_its_threshold(classes: tuple[str, ...], rule: str) -> None:
+    even = (tuple(1 / len(classes) for _ in classes),)
+    figure = prediction_figures(Predictions(("a",), ("a",), classes, even), "y")[0]
+    assert rule in figure.caption
+    assert rule not in prediction_figures(Predictions(("a",), ("a",), classes), "y")[0].caption
+
+
 @pytest.mark.parametrize(("metric", "most"), [(RMSE, "model, +1.5"), (AUC, "data, +0.5")])
 def test_an_ablation_tells_what_helps_in_the_direction_of_the_metric(tmp_path: Path, metric, most: str) -> None:  # type: ignore[no-untyped-def]
     diary = Diary(tmp_path)
@@ -241,3 +284,12 @@ def test_the_command_repeats_what_was_said_and_quotes_it(tmp_path: Path) -> None
     assert started is not None
     words = f"MLE_INNER_LOOP_ROUND=3 mle run {tmp_path}/no-such-data.csv --target y --model 'openai/x y' --seed 1"
     assert command(started) == words
+
+
+def test_the_command_names_a_bundled_task_by_its_name(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    diary.begin(100)
+    started = read_story(diary.save()).started
+    assert started is not None
+    request = {"source": "/somewhere/tasks/parcel-sorting", "name": "parcel-sorting"}
+    assert command(started.model_copy(update={"request": request})) == "mle run parcel-sorting --seed 1"

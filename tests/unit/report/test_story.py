@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from machine_learning_engineering.shared_libraries.code_util import STAGES
-from machine_learning_engineering.shared_libraries.records import RunEnded, Slot
-from machine_learning_engineering.shared_libraries.report.lineage import address
+from machine_learning_engineering.shared_libraries.records import Decision, RunEnded, Slot
+from machine_learning_engineering.shared_libraries.report.lineage import address, decided, left_out
 from machine_learning_engineering.shared_libraries.report.story import read_story, tell
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
 from tests.unit.report.journals import AUC, RMSE, Diary
@@ -27,6 +27,29 @@ def test_every_stage_of_the_table_has_an_address_of_its_own(stage) -> None:  # t
     for name in ("solution", "step", "attempt"):
         assert getattr(found, name) in (0, getattr(slot, name))
     assert all(str(number) in found.title for number in (found.solution, found.step, found.attempt) if number)
+
+
+@pytest.mark.parametrize(
+    ("what", "work"),
+    [
+        ("merge 2 1", "Merge 2.1"),
+        ("refine 0 1", "Refinement 1.0"),
+        ("plan 1 0 2", "Refinement 2.0.1"),
+        ("ablation 1 2", "Ablation 2.1"),
+        ("ensemble 1", "Ensemble 1"),
+        ("work of tomorrow", "work of tomorrow"),
+    ],
+)
+def test_what_there_was_no_time_for_has_the_name_of_its_scripts(what: str, work: str) -> None:
+    refused = Decision(at=1, what=f"budget:{what}", chosen=False, why="9 s are spent")
+    assert left_out(refused) == work
+    assert decided(refused) == f"no time left for {work}: 9 s are spent"
+    assert decided(refused.model_copy(update={"chosen": True})) == ""
+
+
+def test_other_decisions_are_told_as_they_are() -> None:
+    one = Decision(at=1, what="ensemble", chosen=False, why="1 distinct solution")
+    assert (left_out(one), decided(one)) == ("", "ensemble: 1 distinct solution")
 
 
 def test_a_script_of_an_unknown_flow_keeps_its_name() -> None:

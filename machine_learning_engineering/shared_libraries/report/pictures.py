@@ -1,0 +1,86 @@
+"""Pictures of a run as PNG files of their own, for places that show no page: leaderboard and score over time."""
+
+import re
+from typing import Any
+
+from machine_learning_engineering.shared_libraries.report.plots import score_over_time
+from machine_learning_engineering.shared_libraries.report.story import Node, Story
+
+_MOST_ROWS = 12
+_ROW = 26  # pixels
+_WIDTH = 560
+_COLUMNS = (
+    ("rank", 8, "left"),
+    ("title", 40, "left"),
+    ("score", 370, "right"),
+    ("seconds", 450, "right"),
+    ("what", 470, "left"),
+)
+# The light colours of the page; a picture has a white ground, so that it can be read on a dark one, too.
+_LIGHT = {
+    "ink": "#1b1f24", "muted": "#57606a", "line": "#d0d7de", "c1": "#0969da", "c2": "#bc4c00", "c3": "#1a7f37",
+    "c4": "#8250df", "c5": "#cf222e", "c6": "#1b7c83", "c7": "#6e7781",
+}  # fmt: skip
+
+
+def leaderboard_png(story: Story) -> bytes | None:
+    """The best scripts as a table; None where no script has a score yet."""
+    import vl_convert
+
+    ranks = story.leaderboard[:_MOST_ROWS]
+    if not ranks:
+        return None
+    head = {"row": 0, "rank": "", "title": "script", "score": story.metric.name, "seconds": "seconds", "what": ""}
+    rows = [head, *(_row(n, node, story.winner) for n, node in enumerate(ranks, 1))]
+    return bytes(vl_convert.vegalite_to_png(_table(rows), vl_version="5.20", scale=2, allowed_base_urls=[]))
+
+
+def score_png(story: Story) -> bytes | None:
+    """Score over time; None where no script has a score yet."""
+    import vl_convert
+
+    figure = score_over_time(story)
+    if figure is None:
+        return None
+    svg = re.sub(r"var\(--([a-z0-9]+)\)", lambda match: _LIGHT.get(match[1], _LIGHT["ink"]), str(figure.svg))
+    head, body = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).split(">", 1)
+    ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
+    return bytes(vl_convert.svg_to_png(f"{head}>{ground}{body}", scale=2))
+
+
+def _row(rank: int, node: Node, winner: Node | None) -> dict[str, Any]:
+    return {
+        "row": rank,
+        "rank": f"{rank}.",
+        "title": node.title,
+        "score": f"{node.value:.6g}",
+        "seconds": f"{node.execution.execution_time:.1f}",
+        "what": "published" if node.published and winner is not None and node.key == winner.key else "",
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Text marks in columns, a row each; the head stands back and the published script stands out."""
+    y = {"field": "row", "type": "ordinal", "axis": None}
+    tests = (("datum.row == 0", "muted"), ("datum.what != ''", "c3"))
+    colour = {"condition": [{"test": test, "value": _LIGHT[name]} for test, name in tests], "value": _LIGHT["ink"]}
+    return {
+        "background": "#ffffff",
+        "padding": 12,
+        "width": _WIDTH,
+        "height": _ROW * len(rows),
+        "data": {"values": rows},
+        "config": {"view": {"stroke": None}, "font": "Liberation Sans, Arial, Helvetica, sans-serif"},
+        "layer": [
+            {
+                "mark": {"type": "text", "align": align, "fontSize": 13},
+                "encoding": {
+                    "x": {"value": x},
+                    "y": y,
+                    "text": {"field": name, "type": "nominal"},
+                    "color": colour,
+                },
+            }
+            for name, x, align in _COLUMNS
+        ],
+    }

@@ -1,0 +1,109 @@
+"""Why a script of a run was dropped: it failed, it was beaten, or chance decided; told from the journal alone."""
+
+import re
+from difflib import get_close_matches
+
+from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.report.noise import margin
+from machine_learning_engineering.shared_libraries.report.story import Node, Story
+
+_MOST_ERROR = 300  # characters of an error's last line
+
+
+def find_script(story: Story, name: str) -> list[Node]:
+    """The versions of a script, by its title (`Candidate 1.2`), its code key, or the model that a candidate tries.
+
+    Raises: JournalError that lists the scripts if none is called so.
+    """
+    if not story.nodes:
+        raise JournalError(f"run {story.folder.name} has run no script yet.")
+    asked = _plain(name)
+    found = [node for node in story.nodes if asked in (_plain(node.where.title), _plain(node.slot))]
+    found = found or [node for node in story.nodes if node.where.kind == "candidate" and asked == _model(story, node)]
+    if found:
+        return [node for node in found if node.slot == found[0].slot]
+    titles = list(dict.fromkeys(node.where.title for node in story.nodes))
+    near = get_close_matches(name, titles, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    raise JournalError(f"run {story.folder.name} has no script {name!r}.{hint} It has: {', '.join(titles)}.")
+
+
+def why_dropped(story: Story, name: str) -> list[str]:
+    """Sentences that tell what became of a script and why. Raises: JournalError if there is no such script."""
+    versions = find_script(story, name)
+    told = [_failed(node) for node in versions if not node.succeeded]
+    last = versions[-1]
+    if not last.succeeded:
+        return [*told, f"No version of {last.where.title} worked, so there was nothing to keep."]
+    return [*told, *_judged(story, last), *_decided(story, last)]
+
+
+def _model(story: Story, node: Node) -> str:
+    return _plain(story.text(node.plan))
+
+
+def _failed(node: Node) -> str:
+    """What went wrong with a script that failed, with the last line of its error."""
+    lines = [line.strip() for line in node.execution.stderr.splitlines() if line.strip()]
+    error = f" Its error: {lines[-1][:_MOST_ERROR]}" if lines and node.execution.outcome == "error" else ""
+    return f"{node.title} failed ({node.execution.outcome}). {node.problem}{error}"
+
+
+def _judged(story: Story, node: Node) -> list[str]:
+    """How a script that worked fared against those that were kept."""
+    if node.value is None:
+        return [f"{node.title} has no score: it is not made to compete."]
+    winner = story.winner
+    if winner is None or winner.key == node.key:
+        return [f"{node.title} was not dropped: it is the winner, with {_score(story, node)}."]
+    told = [_against(story, winner, node)]
+    if node.key in story.lineage(winner):
+        told.append(f"It lives on: {winner.title} was made from it.")
+    elif node.adopted:
+        told.append(f"It is the best of solution {node.where.solution}, but that is not the solution handed in.")
+    elif (rival := _rival(story, node)) is not None and rival.key != winner.key:
+        told.append(_against(story, rival, node))
+    return told
+
+
+def _rival(story: Story, node: Node) -> Node | None:
+    """The script that was chosen where this one competed: the best of its solution by then, of its kind or later."""
+    same = [one for one in story.leaderboard if one.where.solution == node.where.solution and one.adopted]
+    return next((one for one in same if one.key != node.key), None)
+
+
+def _against(story: Story, better: Node, node: Node) -> str:
+    """By how much a script was beaten, and whether that is more than chance."""
+    assert better.value is not None
+    assert node.value is not None
+    gain = story.metric.gain(better.value, over=node.value)
+    scores = f"{better.title} scored {better.value:.6g}, {node.title} {node.value:.6g}"
+    if gain == 0:
+        return f"{scores}: equal, and of equals the older one stays."
+    if gain < 0:
+        return f"{scores}: {node.title} is ahead by {-gain:.4g}, yet {better.title} is what is published."
+    found = margin(story, better, node)
+    told = f"{scores}: beaten by {gain:.4g} ({story.metric.title}, {_direction(story)})."
+    if found is None:
+        return told
+    verdict = "within noise: on other rows either may win" if found.is_noise else "more than noise"
+    return f"{told} That is {verdict} (nine of ten draws of the rows: {found.low:+.4g} to {found.high:+.4g})."
+
+
+def _decided(story: Story, node: Node) -> list[str]:
+    """The run's own decisions about the kind of script, such as a budget that was spent."""
+    about = [one for one in story.decisions if one.what == node.where.kind or one.what.endswith(f":{node.slot}")]
+    return [f"Decision {one.what}: {one.why}." for one in about]
+
+
+def _score(story: Story, node: Node) -> str:
+    return f"{node.value:.6g} ({story.metric.title}, {_direction(story)})"
+
+
+def _direction(story: Story) -> str:
+    return "higher is better" if story.metric.maximize else "lower is better"
+
+
+def _plain(name: str) -> str:
+    """A title or key with its signs evened out: `Candidate 1.2` and `candidate-1-2` are the same."""
+    return re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()

@@ -1,0 +1,45 @@
+"""The score on rows that were set aside from a lone CSV: their labels chose nothing, and no script ever had them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
+from machine_learning_engineering.shared_libraries.scoring.submission import check_submission, expect, spelling
+from machine_learning_engineering.shared_libraries.tasks.load import set_aside
+from machine_learning_engineering.shared_libraries.tasks.metrics import compute
+from machine_learning_engineering.shared_libraries.tasks.table import read_table
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """The metric of a published submission on so many rows that nothing in the run could see."""
+
+    value: float
+    rows: int
+
+
+def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAside | None:
+    """The true score of a submission; None for a task whose test rows have no labels, or came in a file of their own.
+
+    Raises: TaskError if the CSV cannot be read any more; SubmissionError for a submission without a score.
+    """
+    if request.source.is_dir() or request.test is not None:
+        return None
+    table = read_table(request.source)
+    rows = set_aside(table, task.target)
+    if rows is None:
+        return None
+    test = table[rows].reset_index(drop=True)
+    predictions = check_submission(submission, expect(task, test.drop(columns=task.target)))
+    classes = task.profile.classes
+    if set(predictions.columns) == set(classes):
+        predictions = predictions[list(classes)]
+    labels = test[task.target]
+    truth = (
+        labels.astype(float)
+        if task.problem == "regression"
+        else labels.astype(object).map(spelling(list(labels), classes))
+    )
+    values = predictions.to_numpy()
+    value = compute(task.metric, truth.to_numpy(), values[:, 0] if values.shape[1] == 1 else values, classes)
+    return SetAside(value, len(test))
