@@ -28,37 +28,40 @@ def runs(
         list[str] | None,
         typer.Argument(metavar="[A B]", help="Two runs to compare: names, their beginnings, or folders."),
     ] = None,
-    place: Annotated[Path, typer.Option("--in", help="The folder that holds the runs.")] = Path("mle-runs"),
+    place: Annotated[
+        Path | None, typer.Option("--in", help="List only the runs in this folder, for example mle-runs.")
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the runs in ./mle-runs, or compare two: their results, and the settings in which they differ."""
+    """List your runs, wherever they lie, or compare two: their results, and the settings in which they differ."""
     from machine_learning_engineering.shared_libraries.monitoring import runs as known
     from machine_learning_engineering.shared_libraries.monitoring import tables
+    from machine_learning_engineering.shared_libraries.runs.registry import RUNS, find
 
     if not compare:
-        lines = known.list_runs(place)
-        _print_json([asdict(line) for line in lines]) if as_json else tables.show_runs(lines, str(place.absolute()))
+        lines, usual = known.list_runs(place), str((place or RUNS).absolute())
+        _print_json([asdict(line) for line in lines]) if as_json else tables.show_runs(lines, usual)
         return
     if len(compare) != 2:
         raise typer.BadParameter("name two runs to compare, or none to list them all", param_hint="A B")
-    lines, differences = known.compare(*(known.find_run(run, place) for run in compare))
+    lines, differences = known.compare(*map(find, compare))
     if as_json:
         _print_json({"runs": [asdict(line) for line in lines], "differences": [asdict(one) for one in differences]})
     else:
-        tables.show_comparison(lines, differences)
+        tables.show_comparison(lines, differences, FLAGS)
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its name in ./mle-runs, or the beginning of its name.")],
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or the beginning of its name.")],
     live: Annotated[bool, typer.Option(help="Write it anew, and have the page reload, until the run ends.")] = False,
     debug: Debug = False,
 ) -> None:
     """Write a run's report.html: its search, scores, scripts and plots in one file."""
-    from machine_learning_engineering.shared_libraries.monitoring.runs import find_run
     from machine_learning_engineering.shared_libraries.report.page import build_report, keep_report
+    from machine_learning_engineering.shared_libraries.runs.registry import find
 
-    folder = find_run(run)
+    folder = find(run)
     typer.echo(keep_report(folder) if live else build_report(folder))
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from machine_learning_engineering.client import Result
     from machine_learning_engineering.shared_libraries.monitoring.console import View
+    from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
     from machine_learning_engineering.shared_libraries.records import JournalEntry, RunStarted
 
 T = TypeVar("T")
@@ -29,14 +32,14 @@ class Watch:
 
     def __init__(self, out: Path | None, quiet: bool, as_json: bool) -> None:
         self._out = out
-        self._run_id = ""
+        self._place: Path | None = None  # the run's folder, once it has begun
         self._shown = True
         self.view = self._choose(quiet, as_json)
 
     def take(self, entry: "JournalEntry") -> None:
         """Shows an entry. A closed pipe or a broken display must not cost anybody a run: it is left alone then."""
         if entry.kind == "run_started":
-            self._run_id = entry.run_id
+            self._place = self._folder(entry)
         if not self._shown:
             return
         try:
@@ -47,14 +50,10 @@ class Watch:
             self._shown = False
 
     def finish(self, result: "Result") -> None:
-        """Shows the result, unless nobody looks any more."""
-        if not self._shown:
-            return
-        try:
-            self.view.finish(result.task, result.winner, result.files)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            self._hush()
+        """Shows the result of a finished run."""
+        from machine_learning_engineering.shared_libraries.monitoring.ending import result_of
+
+        self._end(result_of(result.folder, result.task))
 
     def until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`; Ctrl-C or a termination signal cancels it in order, a second one ends it at once.
@@ -81,9 +80,35 @@ class Watch:
         try:
             return asyncio.run(watched())
         except asyncio.CancelledError:
-            raise Stopped(
-                f"stopped. Everything finished so far is kept; {self._again} takes the run up again."
-            ) from None
+            self._leave()
+            raise Stopped(f"stopped. {self._advice}") from None
+        except Exception:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Shows what there is of a run that has begun and was stopped or failed, its report written too."""
+        if self._place is None:
+            return
+        from machine_learning_engineering.shared_libraries.monitoring.ending import halt_of
+        from machine_learning_engineering.shared_libraries.report.page import build_report
+
+        with contextlib.suppress(Exception):  # such as a full disk: what went wrong before is told in any case
+            halt = halt_of(self._place, self._again)
+            if halt.story.spans:  # something was asked or has run
+                with contextlib.suppress(Exception):
+                    build_report(self._place)
+                self._end(halt)
+
+    def _end(self, ending: "Ending") -> None:
+        """Shows the end of a run, unless nobody looks any more."""
+        if not self._shown:
+            return
+        try:
+            self.view.end(ending)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self._hush()
 
     def _hush(self) -> None:
         """Sends what is still printed, and the buffers at the end of the process, to nowhere."""
@@ -92,16 +117,33 @@ class Watch:
 
     @property
     def _again(self) -> str:
-        """The command that goes on, in words."""
-        named = self._out or not self._run_id
-        return "the same command" if named else f"the same command with --out {Path('mle-runs', self._run_id)}"
+        """The command that goes on, ready to be pasted: this one, its variables before it, its folder named."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(os.environ.items()) if _is_ours(name)]
+        words = [*_program(), *sys.argv[1:]]
+        if self._out is None and self._place is not None:
+            words += ["--out", os.path.relpath(self._place)]
+        return " ".join([*variables, shlex.join(words)])
+
+    @property
+    def _advice(self) -> str:
+        kept = "" if self._place is None else "What was finished is kept. "
+        return f"{kept}This goes on:\n  {self._again}"
 
     def _stop_at_once(self) -> None:
         """Ends this process without waiting for anything; what runs scripts sees that, and ends too."""
         self.view.abandon()
-        sys.stderr.write(f"mle: stopped at once. What was finished is kept; {self._again} takes the run up again.\n")
-        sys.stderr.flush()
+        told = [*self._left(), f"mle: stopped at once. {self._advice}", ""]
+        os.write(sys.stderr.fileno(), "\n".join(told).encode(errors="backslashreplace"))
         os._exit(130)
+
+    def _left(self) -> list[str]:
+        """What there is of the run, as lines."""
+        from machine_learning_engineering.shared_libraries.monitoring.ending import halt_of
+
+        with contextlib.suppress(Exception):  # nothing may keep a person from stopping
+            if self._place is not None:
+                return list(halt_of(self._place).lines())
+        return []
 
     def _choose(self, quiet: bool, as_json: bool) -> "View":
         """How a run is shown: as asked, else live where the terminal can redraw, else line by line."""
@@ -121,6 +163,22 @@ class Watch:
 
     def _folder(self, begun: "RunStarted") -> Path:
         return (self._out or Path("mle-runs", begun.run_id)).expanduser().absolute()
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.startswith("MLE_") or variable == "ROOT_AGENT_MODEL"
+
+
+def _program() -> list[str]:
+    """This program as a person would call it here."""
+    called = Path(sys.argv[0])
+    if called.suffix == ".py":
+        return [sys.executable, "-m", "machine_learning_engineering.cli"]
+    found = shutil.which(called.name)
+    if found and Path(found) == called.absolute():
+        return [called.name]
+    near = os.path.relpath(called)
+    return [str(called.absolute()) if near.startswith("..") else near]
 
 
 def code_key(agent: str, state: Mapping[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,7 @@ def test_runs_are_listed_and_compared(place: Path) -> None:
     assert f"{listed[0]['best']:.6g} rmse" in shown
     compared = json.loads(mle("runs", "first", "sec", "--json", cwd=place).stdout)
     assert compared["differences"] == [{"what": "seed", "first": "42", "second": "7"}]
+    assert "--seed" in mle("runs", "first", "sec", cwd=place).stdout
 
 
 def test_a_run_is_named_by_the_beginning_of_its_name(place: Path) -> None:
@@ -136,6 +138,25 @@ def test_a_run_is_named_by_the_beginning_of_its_name(place: Path) -> None:
     wrong = mle("report", "frist", cwd=place)
     assert wrong.returncode == 2
     assert "Nearest: first" in wrong.stderr
+
+
+def test_a_run_is_found_wherever_it_lies(place: Path) -> None:
+    """Also by a command that is given somewhere else, until its folder is deleted."""
+    assert mle(*RUN, "--rounds", "0", "--out", "mine/first", cwd=place).returncode == 0
+    other = place / "other"
+    other.mkdir()
+    assert str(place / "mine" / "first") in mle("runs", "--json", cwd=other).stdout
+    assert "./mine/first" in mle("runs", cwd=place).stdout
+    assert mle("report", "first", cwd=other).stdout.strip() == str(place / "mine" / "first" / "report.html")
+    assert "No runs" in mle("runs", "--in", "mle-runs", cwd=place).stdout
+    shutil.rmtree(place / "mine")
+    assert "No runs" in mle("runs", cwd=place).stdout
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    done = mle("rnu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Did you mean 'run'?" in done.stderr
 
 
 def test_a_place_without_runs_says_how_to_start_one(tmp_path: Path) -> None:
@@ -153,6 +174,9 @@ def test_config_tells_where_each_value_comes_from(tmp_path: Path) -> None:
     assert found["seed"] == (7, "MLE_SEED")
     assert found["minutes"] == (5, "--minutes")
     assert found["num_solutions"] == (2, "default")
+    by = {one["name"]: (one["flag"], one["variable"]) for one in told["settings"]}
+    assert by["outer_loop_round"] == ("--rounds", "MLE_OUTER_LOOP_ROUND")
+    assert by["threads"] == ("", "MLE_THREADS")
     assert "MLE_SEEED" in told["warnings"][0]
     assert "Did you mean MLE_SEED?" in told["warnings"][0]
 

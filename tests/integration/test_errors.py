@@ -20,7 +20,9 @@ from tests.fixtures.hostile.client import user_driver, user_folder
 MODULE = "machine_learning_engineering.cli"
 USER = 1000
 ROWS = "".join(f"{i},{i % 13},{i * 7 % 11},{i % 13 * 2.5 + 1}\n" for i in range(60))
-TRAIN = f"id,width,height,price\n{ROWS}"
+TRAIN_OF = "id,width,height,price\n{}"
+TRAIN = TRAIN_OF.format(ROWS)
+EUROS = TRAIN_OF.format("".join(f"{i},{i % 13},{i * 7 % 11},{i + 1.5} EUR\n" for i in range(60)))
 TEST = "id,width,height\n90,3,4\n91,5,6\n"
 PRICE = ("train.csv", "--target", "price")
 
@@ -106,6 +108,32 @@ class Case:
 
 CASES = [
     Case("missing folder", ("nowhere/data",), ("'nowhere/data'", "Bundled tasks: glucose-progression")),
+    Case("nearly a bundled task", ("glucose",), ("'glucose'", "Did you mean 'glucose-progression'?")),
+    Case("folder of a run", ("old",), ("the folder of a run, not of data", "--out"), (("old/journal.jsonl", "{}"),)),
+    Case(
+        "workbook",
+        ("rows.xlsx", "--target", "price"),
+        ("rows.xlsx is a workbook", "Save it as CSV"),
+        (("rows.xlsx", b"PK\x03\x04\x14\0\x06\0\x08\0"),),
+    ),
+    Case(
+        "folder with a workbook",
+        ("task",),
+        ("Save train.xlsx as a CSV file named train.csv",),
+        (("task/train.xlsx", "x"),),
+    ),
+    Case(
+        "text where numbers are asked",
+        (*PRICE, "--metric", "rmse"),
+        ("holds values such as '1.5 EUR'", "plain numbers"),
+        (("train.csv", EUROS),),
+    ),
+    Case(
+        "the same as classes",
+        (*PRICE, "--metric", "accuracy"),
+        ("different values", "plain numbers"),
+        (("train.csv", EUROS),),
+    ),
     Case("folder without data", ("empty",), ("has no train.csv", "Put the training rows into it"), (("empty/a", ""),)),
     Case("no target said", ("train.csv",), ("Say --target with one of", "'price'")),
     Case("target not found", ("train.csv", "--target", "prise"), ("no column 'prise'", "Did you mean 'price'?")),

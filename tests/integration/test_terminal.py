@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -152,11 +153,28 @@ def test_ctrl_c_once_finishes_up(place: Path, terminal: Callable[[int, int], Ter
     screen = pane.wait(ended, 20)
     assert "code=130" in screen
     (folder,) = (place / "mle-runs").iterdir()
-    assert f"the same command with --out mle-runs/{folder.name} takes the run up again" in screen.replace("\n", "")
+    assert "so far: root mean squared error" in screen
+    for made in ("final/submission.csv", "final/solution.py", "report.html"):
+        assert str(folder / made) in screen.replace("\n", "")
+        assert (folder / made).exists()
     assert screen.count("Phases") == 1
     assert read_story(folder).status == "stopped"
-    assert (folder / "final" / "submission.csv").exists()
     assert not [one for one in below if one.is_running()]
+    again = pasted(pane)
+    assert again.endswith(f" --out mle-runs/{folder.name}")
+    process = subprocess.Popen(again, shell=True, cwd=place, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while read_story(folder).sessions < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def pasted(pane: Terminal) -> str:
+    """The command that goes on, as a person would copy it from the screen."""
+    lines = pane.tmux("capture-pane", "-p", "-J").splitlines()
+    return lines[next(n for n, line in enumerate(lines) if line.endswith("This goes on:")) + 1].strip()
 
 
 @needs_tmux
@@ -174,20 +192,82 @@ def test_ctrl_c_twice_stops_at_once(place: Path, terminal: Callable[[int, int], 
     screen = pane.wait(ended, 3)
     assert "code=130" in screen
     assert "stopped at once" in screen
+    assert "so far: " in screen
+    assert "mle report" in screen
     assert pane.tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"  # the cursor is shown again
     psutil.wait_procs(below, timeout=5)
     assert not [one for one in below if one.is_running()]
     (place / "replies.json").write_text(json.dumps(tiny.replies()))
-    assert mle(*RUN, "--out", "run", cwd=place).returncode == 0  # and the same command goes on
+    assert subprocess.run(pasted(pane), shell=True, cwd=place, capture_output=True, timeout=150).returncode == 0
 
 
 def test_a_file_gets_plain_lines(place: Path) -> None:
     done = mle(*RUN, "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
-    assert "init_code_1_1: " in done.stdout
-    assert "published the submission of" in done.stdout
+    assert "Candidate 1.1: " in done.stdout
+    assert "published the submission of " in done.stdout
+    assert "_code_" not in done.stdout  # the names of files are not those of people
     assert done.stderr == ""
+
+
+def test_a_stopped_run_in_a_file_tells_what_there_is(place: Path) -> None:
+    (place / "replies.json").write_text(json.dumps(slow_replies(PAUSE.format(60))))
+    env = {**os.environ, "MLE_USE_DATA_LEAKAGE_CHECKER": "false"}
+    command = [*MLE, *RUN, "--out", "run", "--json"]
+    process = subprocess.Popen(command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["kind"] == "published":
+            process.send_signal(signal.SIGINT)
+            break
+    rest, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    told = json.loads(rest.splitlines()[-1])
+    assert (told["kind"], told["status"]) == ("result", "stopped")
+    assert told["score"]["source"] == "sealed"
+    assert Path(told["files"]["report"]).exists()
+    assert told["again"].startswith("MLE_HOME=")
+    assert told["again"] in said
+
+
+def test_a_finished_run_says_so_when_it_is_repeated(place: Path) -> None:
+    for before in (False, True):
+        done = mle(*RUN, "--rounds", "0", "--out", "run", cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert ("had finished before, so nothing was run" in done.stdout) == before
+
+
+def test_the_rows_set_aside_from_a_lone_csv_judge_the_submission(place: Path) -> None:
+    """The error that is told is that of the published predictions on the labels that the CSV has for them."""
+    run = [
+        "run",
+        "tiny/train.csv",
+        "--target",
+        "y",
+        "--metric",
+        "rmse",
+        "--id",
+        "id",
+        "--model",
+        "scripted/replies.json",
+    ]
+    done = mle(*run, "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    truth = dict(line.split(",")[::2] for line in (place / "tiny" / "train.csv").read_text().splitlines()[1:])
+    given = [line.split(",") for line in (place / "run" / "final" / "submission.csv").read_text().splitlines()[1:]]
+    error = (sum((float(truth[one]) - float(value)) ** 2 for one, value in given) / len(given)) ** 0.5
+    assert f"root mean squared error {error:.6g} on the 20 rows set aside" in done.stdout
+    assert f"On 20 rows set aside: {error:.6g}." in (place / "run" / "report.html").read_text()
+
+
+def test_a_limit_without_room_is_warned_of_and_what_it_left_out_is_told(place: Path) -> None:
+    done = mle(*RUN, "--minutes", "0.001", "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "A limit of 0:00 cannot be kept" in done.stdout.splitlines()[0]
+    assert "left no time for Merge 1.1" in done.stdout
+    assert "The run took" in done.stdout
+    assert "left no time for Merge 1.1" in (place / "run" / "report.html").read_text()
 
 
 def test_quiet_says_only_where_the_submission_is(place: Path) -> None:

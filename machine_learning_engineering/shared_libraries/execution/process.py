@@ -79,7 +79,8 @@ class Process(ABC):
     async def ended(self, seconds: float) -> bool:
         """Whether the command and all it started end within this time."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
+            async with asyncio.timeout(seconds):  # Python 3.11's wait_for may swallow a cancellation
+                await self._ended.wait()
         return self._ended.is_set()
 
     async def finish(self) -> None:
