@@ -8,6 +8,7 @@ from dataclasses import replace
 from machine_learning_engineering.shared_libraries.models.offline.program import Part, Program, compose, cut, library
 from machine_learning_engineering.shared_libraries.records import ColumnProfile
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
+from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
 
 NUMERIC = ("numeric", "integer", "boolean")
 
@@ -69,7 +70,20 @@ def _has_planes(card: TaskCard) -> bool:
 
 # --- Variants ---------------------------------------------------------------------------------------------------------
 
-_IN_PROPORTION = ("rmsle", "mape")
+_IN_PROPORTION = ("rmsle", "mape", "smape")
+_LOSSES = {"mae": "distances", "medae": "distances", "mape": "distances", "smape": "distances", "pinball": "quantile"}
+# What a script measures itself by where it cannot compute the metric, by what it predicts and whether higher is better.
+_STAND_INS = {
+    ("value", True): "r2", ("value", False): "rmse", ("label", True): "accuracy", ("label", False): "log_loss",
+    ("probability", True): "auc", ("probability", False): "log_loss",
+}  # fmt: skip
+
+
+def judged_by(card: TaskCard) -> str:
+    """The metric that a script computes: the card's, or for one of the user's own a usual one of its direction."""
+    if ":" in card.metric.name:
+        return _STAND_INS[card.metric.predicts, card.metric.maximize]
+    return card.metric.name.partition("@")[0]
 
 
 def variants(card: TaskCard) -> dict[str, str]:
@@ -77,11 +91,22 @@ def variants(card: TaskCard) -> dict[str, str]:
     chosen = {"score": _score(card), "splits": _splits(card), "write_submission": _submission(card)}
     if card.problem == "regression":
         positive = (card.profile.target.minimum or 0) >= 0 and card.profile.target.minimum is not None
-        scale = "logs" if positive and card.metric.name in _IN_PROPORTION else "nonnegative" if positive else ""
-        loss = "distances" if card.metric.name in ("mae", "medae", "mape") else ""
+        name = judged_by(card)
+        scale = (
+            "positive"
+            if name == "poisson"
+            else "logs"
+            if positive and name in _IN_PROPORTION
+            else "nonnegative"
+            if positive
+            else ""
+        )
+        loss = _LOSSES.get(name, "")
         chosen |= {"encode": "logs" if scale == "logs" else "", "decode": scale, "loss": loss}
     else:
         chosen |= {"encode": "classes", "signals": "binary" if _two(card) else "classes", "loss": "classes"}
+        if len(card.profile.classes) > 5:
+            chosen["kernel"] = "vectors"  # the borders between many classes need more kernels than a ridge can afford
         chosen["blend_weights"] = "shrunk"  # the log loss says little about what a model adds to the metric
     mixed = bool(categories(card) or of_kind(card, "text") or of_kind(card, "datetime"))
     names = {(False, True): "", (True, True): "mixed", (False, False): "labelled", (True, False): "labelled_mixed"}
@@ -93,9 +118,9 @@ def _two(card: TaskCard) -> bool:
 
 
 def _score(card: TaskCard) -> str:
-    """The variant of `score` that computes the metric."""
-    name = card.metric.name
-    if name in ("auc", "brier") and not _two(card):
+    """The variant of `score` that computes the metric, or what stands in for it."""
+    name = judged_by(card)
+    if name in ("auc", "average_precision", "brier", "gini") and not _two(card):
         return f"{name}_multiclass"
     return "" if name == "rmse" else name
 
@@ -113,7 +138,7 @@ def _submission(card: TaskCard) -> str:
     if card.problem == "regression":
         return ""
     if card.metric.predicts != "probability":
-        return "labels"
+        return "ranking" if card.metric.predicts == "ranking" else "labels"
     return "binary" if _two(card) else "classes"
 
 
@@ -121,7 +146,7 @@ def _submission(card: TaskCard) -> str:
 
 TITLES = {
     "lightgbm": "LightGBM", "hist_boosting": "Histogram gradient boosting", "extra_trees": "Extremely randomised trees",
-    "random_forest": "Random forest", "linear": "Penalised linear model", "svm": "Support vector machine",
+    "random_forest": "Random forest", "linear": "Penalised linear model", "kernel": "Gaussian kernel machine",
     "neighbours": "Nearest neighbours", "network": "Neural network", "words_linear": "TF-IDF with a linear model",
 }  # fmt: skip
 
@@ -134,9 +159,9 @@ def ranking(card: TaskCard) -> list[str]:
     if card.fit_rows > 50_000:
         order = [boosting, "extra_trees", "hist_boosting", "random_forest", "linear"]
     elif plain and (card.fit_rows < 1_000 or wide):
-        order = ["svm", "extra_trees", "linear", boosting, "network", "neighbours", "random_forest", "hist_boosting"]
+        order = ["kernel", "extra_trees", "network", boosting, "linear", "neighbours", "random_forest", "hist_boosting"]
     else:
-        order = [boosting, "extra_trees", "svm", "network", "linear", "hist_boosting", "random_forest", "neighbours"]
+        order = [boosting, "extra_trees", "kernel", "network", "linear", "hist_boosting", "random_forest", "neighbours"]
     texts, others = (
         len(of_kind(card, "text")),
         len(numbers(card)) + len(categories(card)) + len(of_kind(card, "datetime")),
@@ -155,7 +180,7 @@ def for_solution(card: TaskCard, solution: int, wanted: int) -> list[str]:
 
 Offer = tuple[str, str, bool]  # a family, one of its variants or "", and whether on plain columns alone
 MANY = 1_000
-_ELABORATE = ("bagged", "tuned", "soft", "squares")
+_ELABORATE = ("bagged", "tuned", "dense", "squares")
 _PLAIN = ("numbers", "one_hot", "category_counts", "dates", "text_shape")
 
 
@@ -163,7 +188,7 @@ def offers(card: TaskCard, solution: int, wanted: int) -> list[Offer]:
     """What one of several solutions may start from: families first, then their variants, then all on plain columns."""
     names, known = for_solution(card, solution, wanted), library(card.problem)
     names += [name for name in ranking(card) if name not in names]
-    shapes = [(name, "") for name in names]
+    shapes = [(name, variants(card).get(name, "")) for name in names]
     shapes += [(name, kind) for kind in _ELABORATE for name in names if f"{name}__{kind}" in known]
     return [(*shape, plain) for plain in (False, True) for shape in shapes][:wanted]
 
@@ -198,7 +223,8 @@ def titled(card: TaskCard, program: Program, models: Sequence[str]) -> Program:
     """The program with a docstring that says what it does."""
     names = " + ".join(TITLES.get(name, name) for name in models)
     target = re.sub(r"[^\w .,:()-]", "_", card.target)
-    return replace(program, doc=f"{names}: predicts {target}, judged by {card.metric.title}.")
+    stand_in = f", itself measuring {METRICS[judged_by(card)].title}" if ":" in card.metric.name else ""
+    return replace(program, doc=f"{names}: predicts {target}, judged by {card.metric.title}{stand_in}.")
 
 
 def constants(card: TaskCard) -> list[Part]:
@@ -219,6 +245,7 @@ def constants(card: TaskCard) -> list[Part]:
         "COLUMNS": list(card.submission_columns),
         "CLASSES": list(card.profile.classes),
         **columns,
+        "LEVEL": float(card.metric.name.partition("@")[2] or 0),
         "SEED": card.seed,
         "THREADS": card.threads,
     }

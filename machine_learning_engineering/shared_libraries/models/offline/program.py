@@ -146,7 +146,7 @@ def _module(name: str) -> tuple[tuple[Part, ...], tuple[tuple[str, str, str], ..
     return tuple(_parts(text, tree, doc.splitlines()[0])), tuple(_imported(tree))
 
 
-_MODULES = ("task", "data", "features", "values", "classes", "validation", "submission", "ablation")
+_MODULES = ("task", "data", "features", "kernels", "values", "classes", "validation", "submission", "ablation")
 
 
 @cache
@@ -172,7 +172,13 @@ def _parts(text: str, tree: ast.Module, title: str) -> Iterable[Part]:
     for node in tree.body:
         name = _defined(node)
         if name:
-            yield Part(name, ast.get_source_segment(text, node) or "", title)
+            yield Part(name, _source(text, node), title)
+
+
+def _source(text: str, node: ast.stmt) -> str:
+    """A definition's own lines, its decorators included."""
+    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
 def _defined(node: ast.stmt) -> str:
@@ -236,7 +242,7 @@ def parse(script: str) -> Program | None:
 def _located(script: str, tree: ast.Module) -> Iterable[tuple[Part, int]]:
     for node in tree.body:
         if name := _defined(node):
-            yield Part(name, ast.get_source_segment(script, node) or "", ""), node.lineno
+            yield Part(name, _source(script, node), ""), node.lineno
 
 
 # --- Merging ----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ _FAMILIES = (
     ("lightgbm", r"lightgbm|lgbm|xgboost|catboost|boost"),
     ("extra_trees", r"extra|extremely"),
     ("random_forest", r"forest|bagg"),
-    ("svm", r"support.vector|svm|svr|svc|kernel|gaussian.process"),
+    ("kernel", r"support.vector|svm|svr|svc|kernel|gaussian.process"),
     ("neighbours", r"neighbou?r|knn"),
     ("network", r"neural|network|mlp|tabnet|transformer|perceptron"),
     ("linear", r"linear|ridge|lasso|logistic|elastic"),

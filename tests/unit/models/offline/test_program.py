@@ -14,6 +14,12 @@ def test_a_rendered_script_reads_back_as_the_same_program(metric: object) -> Non
     assert parse(made.render()) == made
 
 
+def test_a_part_keeps_its_decorators() -> None:
+    read_back = parse(design.script(card("candidate"), ["linear"]).render())
+    assert read_back is not None
+    assert read_back["inputs"].text.startswith("@once\ndef inputs(")
+
+
 def test_merging_shares_equal_parts_and_keeps_every_model() -> None:
     first, second = (design.script(card("merge"), [name]) for name in ("lightgbm", "linear"))
     merged = merge(first, second)

@@ -1,5 +1,7 @@
 """The scripts of the offline model, run as a person would run them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,3 +41,19 @@ def test_class_probabilities_of_a_row_sum_to_one(run: Runner) -> None:
     assert done.returncode == 0
     submission = pd.read_csv(folder / "final" / "submission.csv", index_col="key")
     np.testing.assert_allclose(submission.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_leave_one_out_answer_of_the_kernel_machine_hardly_knows_the_row_s_own_target() -> None:
+    names: dict[str, Any] = {"__name__": "script"}
+    exec(design.script(card("candidate"), ["kernel"]).render(), names)  # our own text
+    rows = np.random.default_rng(0).normal(size=(80, 2))
+    target = np.sin(rows[:, :1])
+
+    def answers() -> tuple[float, float]:
+        left_out, predicted = names["kernel_ridge"](rows, target, rows, widths=(1.0,), centres=40)
+        return left_out[0, 0], predicted[0, 0]
+
+    before = answers()
+    target[0] += 1
+    moved = np.abs(np.subtract(answers(), before))
+    assert moved[0] < 0.03 < moved[1]

@@ -22,7 +22,8 @@ MAXIMIZE: bool = False
 def predict_all(train: pd.DataFrame, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """The rows of the first split that were checked, and what each model predicts for them."""
     fit, check = splits(train, y)[0]
-    return check, [model(train.iloc[fit], y[fit], train.iloc[check]) for model in MODELS]
+    inside, outside = train.iloc[fit], train.iloc[check]
+    return check, [model(inside, y[fit], outside) for model in MODELS]
 
 
 def main__ablation() -> None:

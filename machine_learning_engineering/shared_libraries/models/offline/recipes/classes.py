@@ -9,107 +9,113 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
-from sklearn.calibration import CalibratedClassifierCV
+from scipy.special import softmax
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_union
 from sklearn.svm import SVC
 
 from .data import probabilities
-from .features import filled, inputs, scaled
-from .task import CLASSES, SEED, TEXTS, THREADS
+from .features import filled, inputs, scaled, word_weights
+from .kernels import kernel_ridge
+from .task import CLASSES, SEED, THREADS
 
 
 def lightgbm(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Boosted trees: many small steps, each on a random part of rows and columns; the mean over two seeds."""
+    """Boosted trees, more and larger ones the more rows there are, each on a random part of rows and columns."""
     train, new = inputs(fit, y, rows)
-    many = len(fit) > 20_000 or len(CLASSES) > 5
-    settings = {
-        "n_estimators": 200 if many else 400,
-        "learning_rate": 0.06 if many else 0.03,
-        "num_leaves": 63 if len(fit) > 20_000 else 31 if many else 15,
-        "min_child_samples": 30 if len(fit) > 20_000 else 20 if many else 10,
-        "subsample": 0.8 if many else 0.7,
-        "subsample_freq": 1,
-        "colsample_bytree": 0.7 if many else 0.4,
-        "reg_lambda": 1.0,
-        "n_jobs": THREADS if len(fit) > 20_000 else 1,
-        "verbose": -1,
-    }
-    models = [LGBMClassifier(random_state=SEED + k, **settings).fit(train, y) for k in range(1 if many else 2)]
-    return np.mean([probabilities(model, new) for model in models], axis=0)
+    few = len(CLASSES) <= 5
+    rounds = int(np.clip(len(fit) // 12, 150, 400)) if few else 70
+    model = LGBMClassifier(
+        n_estimators=rounds,
+        learning_rate=max((9 if few else 10) / rounds, 0.05),
+        num_leaves=int(np.clip(len(fit) // 150, 7 if few else 15, 63)),
+        min_child_samples=10 if len(fit) < 20_000 else 30,
+        subsample=0.7,
+        subsample_freq=1,
+        colsample_bytree=0.4 if few else 0.7,
+        reg_lambda=1.0,
+        max_bin=63 if len(fit) < 20_000 else 255,
+        n_jobs=1 if len(fit) < 20_000 else THREADS,
+        force_row_wise=True,
+        verbose=-1,
+        random_state=SEED,
+    )
+    return probabilities(model.fit(train, y), new)
 
 
 def lightgbm__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Boosted trees in smaller steps on smaller parts of rows and columns; the mean over four seeds."""
+    """Boosted trees in smaller steps on smaller parts of rows and columns; the mean over two seeds."""
     train, new = inputs(fit, y, rows)
-    many = len(fit) > 20_000 or len(CLASSES) > 5
+    few = len(CLASSES) <= 5
+    rounds = int(np.clip(len(fit) // 8, 200, 600)) if few else 100
     settings = {
-        "n_estimators": 500 if many else 600,
-        "learning_rate": 0.04 if many else 0.02,
-        "num_leaves": 63 if len(fit) > 20_000 else 31 if many else 10,
-        "min_child_samples": 30 if len(fit) > 20_000 else 20 if many else 8,
+        "n_estimators": rounds,
+        "learning_rate": max(9 / rounds, 0.04),
+        "num_leaves": int(np.clip(len(fit) // 150, 7 if few else 15, 63)),
+        "min_child_samples": 8 if len(fit) < 20_000 else 30,
         "subsample": 0.6,
         "subsample_freq": 1,
-        "colsample_bytree": 0.5 if many else 0.25,
+        "colsample_bytree": 0.3 if few else 0.5,
         "reg_lambda": 3.0,
-        "n_jobs": THREADS if len(fit) > 20_000 else 1,
+        "max_bin": 63 if len(fit) < 20_000 else 255,
+        "n_jobs": 1 if len(fit) < 20_000 else THREADS,
+        "force_row_wise": True,
         "verbose": -1,
     }
-    models = [LGBMClassifier(random_state=SEED + k, **settings).fit(train, y) for k in range(1 if many else 4)]
+    seeds = range(SEED, SEED + (2 if len(fit) < 20_000 and few else 1))
+    models = [LGBMClassifier(random_state=k, **settings).fit(train, y) for k in seeds]
     return np.mean([probabilities(model, new) for model in models], axis=0)
 
 
 def hist_boosting(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Boosted trees on binned inputs, small steps, half of the columns at each split."""
     train, new = inputs(fit, y, rows)
-    rounds = 200 if len(CLASSES) <= 5 else 60
+    rounds = 100 if len(CLASSES) <= 5 else 40
     settings = {"learning_rate": 10 / rounds, "max_iter": rounds, "max_leaf_nodes": 15, "l2_regularization": 1.0}
     model = HistGradientBoostingClassifier(max_features=0.5, early_stopping=False, random_state=SEED, **settings)
     return probabilities(model.fit(train, y), new)
 
 
 def hist_boosting__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Boosted trees on binned inputs, a third of the columns at each split; the mean over three seeds."""
+    """Boosted trees on binned inputs, a third of the columns at each split; the mean over two seeds."""
     train, new = inputs(fit, y, rows)
-    rounds = 250 if len(CLASSES) <= 5 else 60
+    rounds = 120 if len(CLASSES) <= 5 else 50
     settings = {"learning_rate": 8 / rounds, "max_iter": rounds, "max_leaf_nodes": 10, "l2_regularization": 3.0}
     models = [
         HistGradientBoostingClassifier(max_features=0.3, early_stopping=False, random_state=SEED + k, **settings)
-        for k in range(3)
+        for k in range(2)
     ]
     return np.mean([probabilities(model.fit(train, y), new) for model in models], axis=0)
 
 
 def extra_trees(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of 300 trees that cut at random places, each grown on at most 50,000 rows."""
+    """The mean of 100 or more trees that cut at random places, each grown on at most 50,000 rows."""
     train, new = filled(fit, y, rows)
     drawn = {"bootstrap": True, "max_samples": 50_000} if len(fit) > 50_000 else {}
     if len(CLASSES) > 5:  # small leaves and greedy cuts tell many classes apart
         drawn |= {"max_features": 0.5}
-    smallest = 1 if len(CLASSES) > 5 else 2
-    model = ExtraTreesClassifier(300, min_samples_leaf=smallest, n_jobs=THREADS, random_state=SEED, **drawn)
+    trees, smallest = (150, 1) if len(CLASSES) > 5 else (100, 2)
+    model = ExtraTreesClassifier(trees, min_samples_leaf=smallest, n_jobs=THREADS, random_state=SEED, **drawn)
     return probabilities(model.fit(train, y), new)
 
 
 def extra_trees__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of 500 fully grown trees that look at half of the columns, each on at most 50,000 rows."""
+    """The mean of 200 fully grown trees that look at half of the columns, each on at most 50,000 rows."""
     train, new = filled(fit, y, rows)
     drawn = {"bootstrap": True, "max_samples": 50_000} if len(fit) > 50_000 else {}
-    model = ExtraTreesClassifier(500, max_features=0.5, n_jobs=THREADS, random_state=SEED, **drawn)
+    model = ExtraTreesClassifier(200, max_features=0.5, n_jobs=THREADS, random_state=SEED, **drawn)
     return probabilities(model.fit(train, y), new)
 
 
 def random_forest(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of 300 trees, each grown on its own sample of at most 50,000 rows."""
+    """The mean of 100 trees, each grown on its own sample of at most 50,000 rows."""
     train, new = filled(fit, y, rows)
     sample = min(50_000, len(fit))
-    model = RandomForestClassifier(300, min_samples_leaf=2, max_samples=sample, n_jobs=THREADS, random_state=SEED)
+    model = RandomForestClassifier(100, min_samples_leaf=2, max_samples=sample, n_jobs=THREADS, random_state=SEED)
     return probabilities(model.fit(train, y), new)
 
 
@@ -133,18 +139,34 @@ def linear__squares(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.
     return probabilities(LogisticRegression(C=0.05, max_iter=2_000, tol=1e-3).fit(train, y), new)
 
 
-def svm(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """A support vector machine with a Gaussian kernel on at most 8,000 rows, its margins turned into probabilities."""
+def kernel(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """Kernel ridge regression of each class around 300 of at most 20,000 training rows, on normal scores; its
+    leave-one-out answers turn into probabilities by logistic regression."""
     train, new = scaled(fit, y, rows)
-    drawn = np.random.default_rng(SEED).permutation(len(fit))[:8_000]
+    drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
     train, y = train[drawn], y[drawn]
-    folds = StratifiedKFold(4, shuffle=True, random_state=SEED)
-    machines = [SVC(C=2.0, gamma=width / train.shape[1]) for width in (0.4, 1.0, 2.5)]
-    few = np.concatenate([np.flatnonzero(y == k)[: 2_000 // len(CLASSES)] for k in range(len(CLASSES))])
-    hits = [cross_val_score(machine, train[few], y[few], cv=folds).mean() for machine in machines]
-    best = machines[int(np.argmax(hits))]
-    model = CalibratedClassifierCV(best, ensemble=False, cv=list(folds.split(train, y)))
-    return probabilities(model.fit(train, y), new)
+    left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, widths=(0.15, 0.4, 1.0), centres=300)
+    return probabilities(LogisticRegression(C=16.0, max_iter=1_000).fit(left_out, y), answers)
+
+
+def kernel__vectors(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """A support vector machine with a Gaussian kernel on at most 4,000 rows; its margins become shares by softmax."""
+    train, new = scaled(fit, y, rows)
+    drawn = np.random.default_rng(SEED).permutation(len(fit))[:4_000]
+    machine = SVC(C=2.0, gamma=1.0 / train.shape[1]).fit(train[drawn], y[drawn])
+    shares = np.full((len(new), len(CLASSES)), 1e-6)
+    shares[:, machine.classes_] = softmax(machine.decision_function(new), axis=1)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def kernel__dense(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """Kernel ridge regression of each class with four widths to choose from, around 450 training rows; its
+    leave-one-out answers turn into probabilities by logistic regression."""
+    train, new = scaled(fit, y, rows)
+    drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
+    train, y, widths = train[drawn], y[drawn], (0.05, 0.2, 0.6, 1.5)
+    left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, widths, centres=450)
+    return probabilities(LogisticRegression(C=16.0, max_iter=1_000).fit(left_out, y), answers)
 
 
 def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -156,27 +178,23 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of three small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
+    """The mean of two small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
     train, new = scaled(fit, y, rows)
-    batch = min(64, len(fit))
-    models = [
-        MLPClassifier(hidden_layer_sizes=(64, 32), alpha=0.3, batch_size=batch, random_state=SEED + k) for k in range(3)
-    ]
-    for _ in range(min(60, max(2, 60_000 // len(fit)))):
+    settings = {"alpha": 1.0, "batch_size": min(64, len(fit)), "learning_rate_init": 0.006}
+    models = [MLPClassifier(hidden_layer_sizes=(32,), random_state=SEED + k, **settings) for k in range(2)]
+    for _ in range(min(15, max(2, 60_000 // len(fit)))):
         for model in models:
             model.partial_fit(train, y, classes=np.arange(len(CLASSES)))
     return np.mean([probabilities(model, new) for model in models], axis=0)
 
 
 def words_linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Logistic regression on the TF-IDF weights of words, pairs of words and letter sequences."""
-    train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
-    weights = make_union(
-        TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=100_000),
-        TfidfVectorizer(sublinear_tf=True, min_df=3, analyzer="char_wb", ngram_range=(3, 4), max_features=50_000),
-    ).fit(train)
-    model = LogisticRegression(C=8.0, max_iter=1_000, tol=1e-3).fit(weights.transform(train), y)
-    return probabilities(model, weights.transform(new))
+    """Logistic regression, one class against the rest, on the TF-IDF weights of words and pairs of words."""
+    train, new = word_weights(fit, y, rows)
+    model = OneVsRestClassifier(
+        LogisticRegression(C=8.0, solver="liblinear", dual=True, max_iter=1_000, random_state=SEED)
+    )
+    return probabilities(model.fit(train, y), new)
 
 
 MODELS: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]] = []

@@ -62,6 +62,11 @@ def decode__nonnegative(prediction: np.ndarray) -> np.ndarray:
     return prediction.clip(0)
 
 
+def decode__positive(prediction: np.ndarray) -> np.ndarray:
+    """Predictions on the target's own scale, above zero."""
+    return prediction.clip(1e-6)
+
+
 def encode__logs(train: pd.DataFrame) -> np.ndarray:
     """The target on the scale that the models learn: its logarithm, because errors count in proportion."""
     return np.log1p(train[TARGET].to_numpy(float))

@@ -5,7 +5,9 @@ Each block returns its inputs for the training rows `fit` and for `rows`; what i
 """
 
 from collections.abc import Callable
+from functools import wraps
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,23 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 
 from .data import signals
 from .task import AMOUNTS, CATEGORIES, COORDINATES, DATES, NUMBERS, SEED, TEXTS, THREADS
+
+
+def once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which keeps its latest answer: models that are fitted on the same rows share their inputs."""
+    kept: list[Any] = [None, None, None]
+
+    @wraps(make)
+    def shared(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> Any:
+        if kept[0] is not fit or kept[1] is not rows:
+            kept[:] = fit, rows, make(fit, y, rows)
+        return kept[2]
+
+    return shared
 
 
 def numbers(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
@@ -56,8 +70,9 @@ def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> l
     return [((part[columns] - mean) / deviation).fillna(0).to_numpy() for part in (fit, rows)]
 
 
-def planes(fit: pd.DataFrame, y: np.ndarray, wanted: int) -> list[list[str]]:
-    """The pairs of columns that, as a map, say most more about the target than the two add up to."""
+@once
+def planes(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[list[str]]:
+    """The pairs of columns that, as a map, say most more about the target than the two add up to; the best three."""
     chosen = np.random.default_rng(SEED).permutation(len(fit))[:1_000]
     points, target = standardized(fit, fit, COORDINATES)[0][chosen], signals(y)[chosen]
     told = [nearby_mean(points[:, [i]], target) for i in range(len(COORDINATES))]
@@ -67,14 +82,20 @@ def planes(fit: pd.DataFrame, y: np.ndarray, wanted: int) -> list[list[str]]:
         terms = np.column_stack([np.ones(len(target)), told[i], told[j]])
         added = terms @ np.linalg.lstsq(terms, target, rcond=None)[0]
         gain[i, j] = explained(nearby_mean(points[:, [i, j]], target), target) - explained(added, target)
-    best = sorted(gain, key=lambda pair: -gain[pair])[:wanted]
+    best = sorted(gain, key=lambda pair: -gain[pair])[:3]
     return [[COORDINATES[i], COORDINATES[j]] for i, j in best if gain[i, j] > 0.07]
 
 
 def nearby_mean(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The mean target of the ten nearest other rows."""
-    _, near = cKDTree(points).query(points, 11)
-    return target[near[:, 1:]].mean(axis=1)
+    """The mean target of the ten nearest other rows; along one column, of the five on each side."""
+    if points.shape[1] > 1:
+        return target[cKDTree(points).query(points, 11)[1][:, 1:]].mean(axis=1)
+    order, size = np.argsort(points[:, 0], kind="stable"), len(target)
+    sums = np.vstack([np.zeros_like(target[:1]), np.cumsum(target[order], axis=0)])
+    first, last = np.clip([np.arange(size) - 5, np.arange(size) + 6], 0, size)
+    means = np.empty_like(target)
+    means[order] = (sums[last] - sums[first] - target[order]) / (last - first - 1)[:, None]
+    return means
 
 
 def explained(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -86,16 +107,16 @@ def rotations(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.n
     """The best plane seen from seven other angles: trees cut along the axes, borders seldom run along them."""
     angles = np.pi * np.arange(1, 8) / 8
     turn = np.array([np.cos(angles), np.sin(angles)])
-    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
-    for plane in planes(fit, y, wanted=1):
+    blocks = [[np.empty((len(part), 0)) for part in (fit, rows)]]
+    for plane in planes(fit, y, rows)[:1]:
         blocks.append([part @ turn for part in standardized(fit, rows, plane)])
     return [np.hstack(part) for part in zip(*blocks, strict=True)]
 
 
 def neighbourhoods(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The mean target of the 5 and of the 15 nearest other training rows, in the two best planes."""
-    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
-    for plane in planes(fit, y, wanted=2):
+    blocks = [[np.empty((len(part), 0)) for part in (fit, rows)]]
+    for plane in planes(fit, y, rows)[:2]:
         points, others = standardized(fit, rows, plane)
         tree, target = cKDTree(points), signals(y)
         for size in (5, 15):
@@ -105,8 +126,8 @@ def neighbourhoods(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list
 
 def neighbourhoods__wide(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The mean target of the 3, 8, 20 and 50 nearest other training rows, in the three best planes."""
-    blocks = [[part[:, :0] for part in standardized(fit, rows, COORDINATES[:1])]]
-    for plane in planes(fit, y, wanted=3):
+    blocks = [[np.empty((len(part), 0)) for part in (fit, rows)]]
+    for plane in planes(fit, y, rows):
         points, others = standardized(fit, rows, plane)
         tree, target = cKDTree(points), signals(y)
         for size in (3, 8, 20, 50):
@@ -139,22 +160,19 @@ def category_counts(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> lis
 
 
 def category_means(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
-    """The mean target of each category, drawn towards the overall mean; a training row's own target stays out of it."""
-    target = signals(y)
-    train = np.zeros((len(fit), len(CATEGORIES) * target.shape[1]))
-    for inside, outside in KFold(5, shuffle=True, random_state=SEED).split(fit):
-        train[outside] = category_table(fit.iloc[inside], target[inside], fit.iloc[outside])
-    return [train, category_table(fit, target, rows)]
-
-
-def category_table(fit: pd.DataFrame, target: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of `target` over the training rows with the same category, as if ten more rows had the overall mean."""
-    overall, columns = target.mean(axis=0), []
+    """The mean target of each category, as if ten more rows had the overall mean; for a training row, over the four
+    fifths of the rows that it is not part of."""
+    target, fifth = signals(y), np.random.default_rng(SEED).permutation(len(fit)) % 5
+    overall, blocks = target.mean(axis=0), []
     for column in CATEGORIES:
-        groups = pd.DataFrame(target).groupby(fit[column].to_numpy())
-        means = (groups.sum() + 10 * overall).div(groups.size() + 10, axis=0)
-        columns.append(means.reindex(rows[column].to_numpy()).fillna(dict(enumerate(overall))).to_numpy())
-    return np.hstack(columns)
+        codes, names = pd.factorize(fit[column])
+        sums, counts = np.zeros((5, len(names) + 1, target.shape[1])), np.zeros((5, len(names) + 1, 1))
+        np.add.at(sums, (fifth, codes), target)  # the last place is left for unknown names: code -1
+        np.add.at(counts, (fifth, codes), 1)
+        others = (sums.sum(axis=0) - sums + 10 * overall) / (counts.sum(axis=0) - counts + 10)
+        whole = (sums.sum(axis=0) + 10 * overall) / (counts.sum(axis=0) + 10)
+        blocks.append([others[fifth, codes], whole[names.get_indexer(rows[column])]])
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
 
 
 def dates(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
@@ -180,41 +198,40 @@ def text_shape(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.
     return [np.hstack([shape(part[column]) for column in TEXTS]).astype(float) for part in (fit, rows)]
 
 
+@once
+def word_weights(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[Any]:
+    """The TF-IDF weights of words and pairs of words, as sparse matrices."""
+    train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)
+    return [words.fit_transform(train), words.transform(new)]
+
+
 def text_topics(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
-    """Each text as a point in the twenty directions along which the vocabulary of the training rows varies most."""
-    blocks = []
-    for column in TEXTS:
-        words = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=20_000)
-        topics = make_pipeline(words, TruncatedSVD(20, random_state=SEED)).fit(fit[column])
-        blocks.append([topics.transform(part[column]) for part in (fit, rows)])
-    return [np.hstack(part) for part in zip(*blocks, strict=True)]
+    """Each text as a point in the twenty directions along which the words of the training rows vary most."""
+    train, new = word_weights(fit, y, rows)
+    topics = TruncatedSVD(20, random_state=SEED).fit(train)
+    return [topics.transform(part) for part in (train, new)]
 
 
 def text_opinion(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """What a ridge regression on the words says about a row; it never saw the row's own target."""
-    target = signals(y)
-    train = np.zeros(target.shape)
-    for inside, outside in KFold(4, shuffle=True, random_state=SEED).split(fit):
-        train[outside] = word_ridge(fit.iloc[inside], target[inside], fit.iloc[outside])
-    return [train, word_ridge(fit, target, rows)]
-
-
-def word_ridge(fit: pd.DataFrame, target: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Ridge predictions of `target` from the TF-IDF weights of words and pairs of words."""
-    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)
-    train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
-    model = Ridge(alpha=1.0, solver="sparse_cg").fit(words.fit_transform(train), target)
-    return model.predict(words.transform(new)).reshape(len(rows), -1)
+    (train, new), target = word_weights(fit, y, rows), signals(y)
+    ridge, opinion = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-2), np.zeros(target.shape)
+    for inside, outside in KFold(3, shuffle=True, random_state=SEED).split(target):
+        opinion[outside] = ridge.fit(train[inside], target[inside]).predict(train[outside]).reshape(len(outside), -1)
+    return [opinion, ridge.fit(train, target).predict(new).reshape(len(rows), -1)]
 
 
 FEATURES: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], list[np.ndarray]]] = []
 
 
+@once
 def inputs(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """All feature blocks side by side, for the training rows and for `rows`."""
     return [np.hstack(part) for part in zip(*(block(fit, y, rows) for block in FEATURES), strict=True)]
 
 
+@once
 def filled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The same, with the median of its column in place of each missing value."""
     train, new = inputs(fit, y, rows)
@@ -222,6 +239,7 @@ def filled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndar
     return [fill.transform(part) for part in (train, new)]
 
 
+@once
 def scaled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The same without gaps and with normal quantiles: for models that compare or add up columns."""
     train, new = filled(fit, y, rows)

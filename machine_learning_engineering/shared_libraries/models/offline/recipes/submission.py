@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .data import decode, encode, read
-from .task import CLASSES, COLUMNS, ID
+from .task import CLASSES, COLUMNS, ID, LEVEL
 from .validation import blend, blend_weights, out_of_fold, score
 from .values import MODELS
 
@@ -47,6 +47,16 @@ def write_submission__classes(test: pd.DataFrame, prediction: np.ndarray) -> Non
         submission.insert(0, ID, test[ID].to_numpy())
     Path("./final").mkdir(exist_ok=True)
     submission.to_csv("./final/submission.csv", index=False, float_format="%.8g")
+
+
+def write_submission__ranking(test: pd.DataFrame, prediction: np.ndarray) -> None:
+    """Writes the most probable classes of every test row, best first, to ./final/submission.csv."""
+    best = np.array(CLASSES)[(-prediction).argsort(axis=1, kind="stable")[:, : int(LEVEL)]]
+    submission = pd.DataFrame({COLUMNS[-1]: [" ".join(labels) for labels in best]})
+    if ID:
+        submission.insert(0, ID, test[ID].to_numpy())
+    Path("./final").mkdir(exist_ok=True)
+    submission.to_csv("./final/submission.csv", index=False)
 
 
 def main() -> None:

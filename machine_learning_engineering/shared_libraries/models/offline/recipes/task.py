@@ -15,5 +15,6 @@ COORDINATES: list[str] = []
 CATEGORIES: list[str] = []
 TEXTS: list[str] = []
 DATES: list[str] = []
+LEVEL: float = 0.5
 SEED: int = 0
 THREADS: int = 1

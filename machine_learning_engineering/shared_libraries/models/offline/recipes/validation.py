@@ -3,9 +3,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     balanced_accuracy_score,
     cohen_kappa_score,
     f1_score,
@@ -13,6 +14,8 @@ from sklearn.metrics import (
     matthews_corrcoef,
     mean_absolute_error,
     mean_absolute_percentage_error,
+    mean_pinball_loss,
+    mean_poisson_deviance,
     median_absolute_error,
     r2_score,
     roc_auc_score,
@@ -22,27 +25,27 @@ from sklearn.metrics import (
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
 from .data import decode
-from .task import CLASSES, GROUP, SEED, TIME
+from .task import CLASSES, GROUP, LEVEL, SEED, TIME
 from .values import MODELS
 
 
 def splits(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to check on: four folds, or a fifth held out once where there are many rows."""
+    """Rows to fit on and rows to check on: two folds, or a fifth held out once where there are many rows."""
     if len(train) > 20_000:
         return list(ShuffleSplit(1, test_size=0.2, random_state=SEED).split(train))
-    return list(KFold(4, shuffle=True, random_state=SEED).split(train))
+    return list(KFold(2, shuffle=True, random_state=SEED).split(train))
 
 
 def splits__classes(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to check on: four folds, or a fifth held out once where there are many rows."""
+    """Rows to fit on and rows to check on: two folds, or a fifth held out once where there are many rows."""
     if len(train) > 20_000:
         return list(StratifiedShuffleSplit(1, test_size=0.2, random_state=SEED).split(train, y))
-    return list(StratifiedKFold(4, shuffle=True, random_state=SEED).split(train, y))
+    return list(StratifiedKFold(2, shuffle=True, random_state=SEED).split(train, y))
 
 
 def splits__groups(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to check on: four folds (one where there are many rows) that never share a group."""
-    folds = list(GroupKFold(4).split(train, groups=train[GROUP].astype(str)))
+    """Rows to fit on and rows to check on: two folds (one where there are many rows) that never share a group."""
+    folds = list(GroupKFold(2).split(train, groups=train[GROUP].astype(str)))
     return folds[:1] if len(train) > 20_000 else folds
 
 
@@ -78,6 +81,22 @@ def score__mape(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(mean_absolute_percentage_error(decode(y), decode(prediction)))
 
 
+def score__smape(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Symmetric mean absolute percentage error, from 0 to 200."""
+    truth, given = decode(y), decode(prediction)
+    return float(np.mean(200 * np.abs(truth - given) / (np.abs(truth) + np.abs(given)).clip(1e-300)))
+
+
+def score__pinball(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The pinball loss of the quantile LEVEL."""
+    return float(mean_pinball_loss(decode(y), decode(prediction), alpha=LEVEL))
+
+
+def score__poisson(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean Poisson deviance."""
+    return float(mean_poisson_deviance(decode(y), decode(prediction).clip(1e-9)))
+
+
 def score__rmsle(y: np.ndarray, prediction: np.ndarray) -> float:
     """Root mean squared error of logarithms."""
     return float(root_mean_squared_log_error(decode(y).clip(0), decode(prediction).clip(0)))
@@ -96,6 +115,11 @@ def score__pearson(y: np.ndarray, prediction: np.ndarray) -> float:
 def score__spearman(y: np.ndarray, prediction: np.ndarray) -> float:
     """Spearman's rank correlation."""
     return float(spearmanr(decode(y), decode(prediction)).statistic)
+
+
+def score__kendall(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Kendall's rank correlation."""
+    return float(kendalltau(decode(y), decode(prediction)).statistic)
 
 
 def score__accuracy(y: np.ndarray, prediction: np.ndarray) -> float:
@@ -123,9 +147,19 @@ def score__f1_micro(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(f1_score(y, prediction.argmax(axis=1), average="micro"))
 
 
+def score__f1_weighted(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The F1 score of the classes, weighed by their rows."""
+    return float(f1_score(y, prediction.argmax(axis=1), average="weighted"))
+
+
 def score__mcc(y: np.ndarray, prediction: np.ndarray) -> float:
     """Matthews' correlation coefficient."""
     return float(matthews_corrcoef(y, prediction.argmax(axis=1)))
+
+
+def score__kappa(y: np.ndarray, prediction: np.ndarray) -> float:
+    """Cohen's kappa."""
+    return float(cohen_kappa_score(y, prediction.argmax(axis=1)))
 
 
 def score__qwk(y: np.ndarray, prediction: np.ndarray) -> float:
@@ -159,6 +193,38 @@ def score__auc_multiclass(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(roc_auc_score(y, prediction, multi_class="ovr", labels=range(len(CLASSES))))
 
 
+def score__gini(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The normalised Gini coefficient of the last class."""
+    return float(2 * roc_auc_score(y, prediction[:, 1]) - 1)
+
+
+def score__gini_multiclass(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The normalised Gini coefficient, the mean of each class against the rest."""
+    return float(2 * roc_auc_score(y, prediction, multi_class="ovr", labels=range(len(CLASSES))) - 1)
+
+
+def score__average_precision(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The average precision of the last class."""
+    return float(average_precision_score(y, prediction[:, 1]))
+
+
+def score__average_precision_multiclass(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The average precision, the mean of each class against the rest."""
+    return float(np.mean([average_precision_score(y == n, prediction[:, n]) for n in range(len(CLASSES))]))
+
+
+def score__map(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The mean of one over the true label's place among the LEVEL most probable; 0 where it is not among them."""
+    places = (-prediction).argsort(axis=1, kind="stable").argsort(axis=1)[np.arange(len(y)), y] + 1
+    return float(np.mean((places <= LEVEL) / places))
+
+
+def score__ndcg(y: np.ndarray, prediction: np.ndarray) -> float:
+    """The gain of the true label's place among the LEVEL most probable, discounted by its logarithm."""
+    places = (-prediction).argsort(axis=1, kind="stable").argsort(axis=1)[np.arange(len(y)), y] + 1
+    return float(np.mean((places <= LEVEL) / np.log2(places + 1)))
+
+
 def loss(y: np.ndarray, prediction: np.ndarray) -> float:
     """What the weights of the models minimise: squared errors on the scale that the models learn."""
     return float(np.mean((y - prediction) ** 2))
@@ -167,6 +233,11 @@ def loss(y: np.ndarray, prediction: np.ndarray) -> float:
 def loss__distances(y: np.ndarray, prediction: np.ndarray) -> float:
     """What the weights of the models minimise: absolute errors on the scale that the models learn."""
     return float(np.mean(np.abs(y - prediction)))
+
+
+def loss__quantile(y: np.ndarray, prediction: np.ndarray) -> float:
+    """What the weights of the models minimise: the pinball loss of the quantile LEVEL."""
+    return float(np.maximum(LEVEL * (y - prediction), (LEVEL - 1) * (y - prediction)).mean())
 
 
 def loss__classes(y: np.ndarray, prediction: np.ndarray) -> float:
@@ -178,8 +249,11 @@ def out_of_fold(train: pd.DataFrame, y: np.ndarray) -> tuple[np.ndarray, list[np
     """The rows that were checked, and what each model, fitted without them, predicts for them."""
     folds = splits(train, y)
     checked = np.concatenate([check for _, check in folds])
-    predictions = [np.concatenate([model(train.iloc[a], y[a], train.iloc[b]) for a, b in folds]) for model in MODELS]
-    return checked, predictions
+    parts = []
+    for inside, outside in folds:
+        fit, rows = train.iloc[inside], train.iloc[outside]
+        parts.append([model(fit, y[inside], rows) for model in MODELS])
+    return checked, [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def blend_weights(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
