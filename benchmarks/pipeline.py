@@ -11,9 +11,9 @@ from typing import Any
 
 from machine_learning_engineering.client import find_request, solve
 from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.entries import JournalEntry, LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.models import registry
 from machine_learning_engineering.shared_libraries.models.scripted import ScriptedLlm
-from machine_learning_engineering.shared_libraries.records import JournalEntry, LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from machine_learning_engineering.client import Result
+    from machine_learning_engineering.shared_libraries.entries import JournalEntry, RunStarted
     from machine_learning_engineering.shared_libraries.monitoring.console import View
     from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
-    from machine_learning_engineering.shared_libraries.records import JournalEntry, RunStarted
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.entries import JournalEntry
 from machine_learning_engineering.shared_libraries.errors import ConfigError, TaskError
-from machine_learning_engineering.shared_libraries.records import Attempt, JournalEntry, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.records import Attempt, Task, TaskRequest
 
 Listener = Callable[[JournalEntry], None]
 

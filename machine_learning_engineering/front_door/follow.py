@@ -16,9 +16,9 @@ from google.genai import types
 
 from machine_learning_engineering.front_door.files import save_files, save_pictures
 from machine_learning_engineering.shared_libraries.common_util import storable
+from machine_learning_engineering.shared_libraries.entries import JournalEntry, Published, RunEnded, RunStarted
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.monitoring.narrate import Narrator, closing, opening
-from machine_learning_engineering.shared_libraries.records import JournalEntry, Published, RunEnded, RunStarted
 from machine_learning_engineering.shared_libraries.report.story import read_story
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_journal
 from machine_learning_engineering.shared_libraries.runs.state import fold_state

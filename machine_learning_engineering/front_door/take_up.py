@@ -9,8 +9,9 @@ from pathlib import Path
 from machine_learning_engineering._cli_watch import Stopped, Watch
 from machine_learning_engineering.client import solve
 from machine_learning_engineering.shared_libraries.config import make_config
+from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError
-from machine_learning_engineering.shared_libraries.records import RunStarted, TaskRequest
+from machine_learning_engineering.shared_libraries.records import TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 
 

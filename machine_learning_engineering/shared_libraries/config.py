@@ -14,6 +14,8 @@ from machine_learning_engineering.shared_libraries.records import Limits, Record
 
 Role = Literal["plan", "code", "debug", "check", "summary", "chat"]
 Rounds = Annotated[int, Field(ge=0, le=1000)]
+LEAST_AUDITED_ROWS = 500
+MOST_FOLDED_ROWS = 10_000
 
 
 class RunConfig(Record):
@@ -56,6 +58,9 @@ class RunConfig(Record):
     use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
 
     # Ours
+    use_baseline: bool | None = Field(
+        None, description="also run the recipe library's own script, which the winner must beat; None: for real models"
+    )
     models: dict[Role, str] = Field(default_factory=dict, description="model by role, instead of agent_model")
     api_base: str = Field("", description="base URL of an OpenAI-compatible server, for LiteLLM names")
     llm_seconds: float = Field(300, gt=0, description="seconds one model request may take")
@@ -64,7 +69,17 @@ class RunConfig(Record):
         None, ge=256, description="tokens a reply may have; None: as many as the model can give"
     )
     minutes: float | None = Field(None, gt=0, description="wall-clock minutes for the whole run; None: no limit")
-    select_fraction: float = Field(0.2, gt=0, lt=0.9, description="training rows held out to score scripts on")
+    use_blend: bool = Field(True, description="hand in a blend of the run's scripts where that scores better")
+    adopt_z: float = Field(
+        0.0, ge=0, le=5, description="paired standard errors by which a step must be better to be adopted"
+    )
+    folds: int = Field(5, ge=1, le=20, description="folds that score a script on tables of up to 10,000 rows")
+    select_fraction: float = Field(
+        0.15, gt=0, lt=0.9, description="training rows held out to score scripts on, where that is not done by folds"
+    )
+    audit_fraction: float = Field(
+        0.15, ge=0, lt=0.5, description="training rows kept for one score at the end, from 500 rows on; 0: none"
+    )
     max_search_rows: int = Field(30_000, ge=100, description="training rows a script sees while searching")
     memory_gb: float | None = Field(None, gt=0, description="memory one script may use; None: no ceiling")
     threads: int = Field(
@@ -104,13 +119,34 @@ class RunConfig(Record):
             gpus=min(self.gpus, 1),
         )
 
+    def audit_share(self, rows: int) -> float:
+        """The share of a table of `rows` rows that is kept for the score at the end; small tables cannot spare any."""
+        return self.audit_fraction if rows >= LEAST_AUDITED_ROWS else 0.0
+
+    def folds_of(self, rows: int) -> int:
+        """Into how many folds a table of `rows` rows is cut; 1 is a single split."""
+        return self.folds if rows <= MOST_FOLDED_ROWS else 1
+
+    def fit_rows(self, rows: int) -> int:
+        """About how many of `rows` training rows a script sees while searching."""
+        folds = self.folds_of(rows)
+        held = (1 - self.audit_share(rows)) / folds if folds > 1 else self.select_fraction
+        return min(self.max_search_rows, round(rows * (1 - self.audit_share(rows) - held)))
+
     @property
     def leakage_checker(self) -> bool:
         """Whether scripts are checked for leakage before they run."""
-        if self.use_data_leakage_checker is None:
-            names = {self.agent_model, *self.models.values()}
-            return any(not name.startswith(("offline", "scripted")) for name in names)
-        return self.use_data_leakage_checker
+        return self._real_model if self.use_data_leakage_checker is None else self.use_data_leakage_checker
+
+    @property
+    def baseline(self) -> bool:
+        """Whether the recipe library's own script takes part; the offline model writes it anyway."""
+        return self._real_model if self.use_baseline is None else self.use_baseline
+
+    @property
+    def _real_model(self) -> bool:
+        names = {self.agent_model, *self.models.values()}
+        return any(not name.startswith(("offline", "scripted")) for name in names)
 
     @classmethod
     def from_env(cls, **settings: Any) -> "RunConfig":

@@ -29,14 +29,19 @@ _CARD_CHARACTERS = 2_000  # of an error on the card; the prompt's own section ha
 ToCode = Callable[[str], str | None]
 
 
-async def run_and_debug(desk: Desk, slot: Slot, prompt: str, to_code: ToCode = code_of) -> Attempt | None:
+async def run_and_debug(
+    desk: Desk, slot: Slot, prompt: str, to_code: ToCode = code_of, incumbent: Attempt | None = None
+) -> Attempt | None:
     """The first successful attempt at `slot`, or None when all rewrites and debug rounds are used up.
 
     `to_code` turns a reply into the whole script, or into None where the agent says that none is needed; it raises
-    ReplyFormatError for any other reply. At most `max_rollback_round` x `max_retry` replies are asked for the script,
-    and `max_debug_round` x `max_retry` each for bug summaries and fixes.
+    ReplyFormatError for any other reply. A script that is clearly behind the `incumbent` is not run on all folds. At
+    most `max_rollback_round` x `max_retry` replies are asked for the script, and `max_debug_round` x `max_retry` each
+    for bug summaries and fixes.
     """
     config = desk.run.config
+    if incumbent is not None:
+        desk.run.incumbents[slot] = incumbent
     await desk.note(slot.agent_name, **{slot.skip_key: False})
     fixes_left = config.max_debug_round
     for _ in range(config.max_rollback_round):

@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
+
+Z_95 = 1.959964  # half a 95 % interval, in standard errors
 
 
 class Record(BaseModel):
@@ -38,6 +40,11 @@ class Metric(Record):
     def gain(self, score: float, over: float) -> float:
         """How much `score` improves on `over`, positive when better, in the metric's own unit."""
         return score - over if self.maximize else over - score
+
+    @property
+    def worst(self) -> float:
+        """A value that every finite score beats."""
+        return -math.inf if self.maximize else math.inf
 
     @property
     def fail_score(self) -> float:
@@ -116,17 +123,22 @@ class Task(Record):
 
 
 class View(Record):
-    """Which rows a script sees: `search` holds rows back to score on, `final` shows all and the real test file."""
+    """Which rows a script sees.
 
-    kind: Literal["search", "final"]
+    `search` holds one fold of the select rows back, and all audit rows; `audit` holds the audit rows alone back, to be
+    scored once at the end; `final` shows all rows and the real test file.
+    """
+
+    kind: Literal["search", "audit", "final"]
     fold: int = 0
 
     @property
     def name(self) -> str:
-        return "final" if self.kind == "final" else f"search-{self.fold}"
+        return f"search-{self.fold}" if self.kind == "search" else self.kind
 
 
 SEARCH = View(kind="search")
+AUDIT = View(kind="audit")
 FINAL = View(kind="final")
 
 
@@ -274,24 +286,57 @@ ScoreSource = Literal["sealed", "sealed_unenforced", "reported"]
 
 
 class Score(Record):
-    """The harness's verdict on one script. No score is `value=None` with a `reason` the script's author can act on."""
+    """The harness's verdict on one script. No score is `value=None` with a `reason` the script's author can act on.
+
+    A script that is clearly behind after its first folds is `stopped`: its value stands on those `rows` alone, and it
+    is never preferred to a script that was scored on all.
+    """
 
     value: float | None
     source: ScoreSource
     reported: float | None = Field(None, description="the figure the script printed; never used when labels are sealed")
     rows: int = 0
+    folds: int = Field(1, description="views that the script ran on")
+    stopped: str | None = Field(None, description="why it did not run on all folds")
+    notes: tuple[str, ...] = Field((), description="what was repaired in the submission, without loss")
     reason: str | None = None
+
+
+class Comparison(Record):
+    """How much better one script is than another on the same held-out rows, in the metric's own unit."""
+
+    gain: float = Field(description="positive when better")
+    error: float = Field(ge=0, description="the gain's paired standard error")
+    rows: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the gain lies with 95 % confidence."""
+        return self.gain - Z_95 * self.error, self.gain + Z_95 * self.error
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return abs(self.gain) > Z_95 * self.error
+
+    def __str__(self) -> str:
+        verdict = "real" if self.is_real else "within noise"
+        return f"{self.gain:+.4g} ± {Z_95 * self.error:.2g} on {self.rows:,} rows, {verdict}"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One script run at one address. `ordinal` counts the runs of that address, from 0."""
+    """One script run at one address. `ordinal` counts the runs of that address, from 0.
+
+    `execution` is that of the first fold, or of the fold that failed; `folds` has all of them, in order.
+    """
 
     slot: Slot
     ordinal: int
     script: str
     execution: Execution
     score: Score | None
+    folds: tuple[Execution, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -307,94 +352,3 @@ class Attempt:
         reason = (self.score.reason if self.score else None) or ""
         parts = () if self.succeeded else (self.execution.stderr.strip(), reason)
         return "\n".join(part for part in parts if part)
-
-
-class Entry(Record):
-    """One line of a run's journal; `at` is seconds since the epoch and serves people, never a decision."""
-
-    at: float
-
-
-class RunStarted(Entry):
-    kind: Literal["run_started"] = "run_started"
-    run_id: str
-    config: dict[str, Any]
-    request: dict[str, Any]
-    task_digest: str
-    pid: int = Field(description="of the process that writes this session of the run")
-    versions: dict[str, str]
-
-
-class LlmCall(Entry):
-    """One finished model call. `request` and `reply` are blob digests; `ordinal` counts that agent's calls from 0."""
-
-    kind: Literal["llm_call"] = "llm_call"
-    agent: str
-    ordinal: int
-    digest: str
-    request: str
-    reply: str
-    model: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float
-
-
-class ScriptRun(Entry):
-    """One finished execution, its folder relative to the run; `digest` covers script, view and seed."""
-
-    kind: Literal["script_run"] = "script_run"
-    slot: str
-    ordinal: int
-    view: str
-    digest: str
-    script: str
-    execution: Execution
-
-
-class Scored(Entry):
-    kind: Literal["scored"] = "scored"
-    slot: str
-    ordinal: int
-    score: Score
-
-
-class Decision(Entry):
-    """A choice that replay repeats: `what` is its address, `chosen` a JSON value, `why` a sentence for people."""
-
-    kind: Literal["decision"] = "decision"
-    what: str
-    chosen: Any
-    why: str
-
-
-class StateDelta(Entry):
-    """State keys that an agent wrote with its `ordinal`-th event; a blob digest stands for each long string."""
-
-    kind: Literal["state_delta"] = "state_delta"
-    agent: str
-    ordinal: int
-    delta: dict[str, Any]
-
-
-class Published(Entry):
-    """`final/` now holds the submission and script of this slot."""
-
-    kind: Literal["published"] = "published"
-    slot: str
-    ordinal: int
-    value: float | None
-    submission: str = Field(description="sha256 of the published submission.csv")
-
-
-class RunEnded(Entry):
-    kind: Literal["run_ended"] = "run_ended"
-    status: Literal["finished", "stopped", "failed"]
-    reason: str = ""
-
-
-JournalEntry = Annotated[
-    RunStarted | LlmCall | ScriptRun | Scored | Decision | StateDelta | Published | RunEnded,
-    Field(discriminator="kind"),
-]
-JOURNAL_ENTRY: TypeAdapter[JournalEntry] = TypeAdapter(JournalEntry)

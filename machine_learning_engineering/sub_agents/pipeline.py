@@ -9,8 +9,8 @@ from google.adk.sessions import InMemorySessionService
 from google.genai import types
 
 from machine_learning_engineering.shared_libraries.agents import Pipeline
+from machine_learning_engineering.shared_libraries.entries import RunEnded
 from machine_learning_engineering.shared_libraries.errors import MleError
-from machine_learning_engineering.shared_libraries.records import RunEnded
 from machine_learning_engineering.shared_libraries.runs.journal import now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run

@@ -22,7 +22,15 @@ def solve(tmp_path: Path) -> Solve:
     async def go(replies: dict[str, Any] | None = None, out: str = "run", **settings: Any) -> client.Result:
         path = tmp_path / f"{out}.replies.json"
         path.write_text(json.dumps(replies or tiny.replies()))
-        given = {"agent_model": f"scripted/{path}", "use_data_leakage_checker": False, "exec_timeout": 20, **settings}
+        given = {
+            "agent_model": f"scripted/{path}",
+            "use_data_leakage_checker": False,
+            "exec_timeout": 20,
+            "folds": 1,  # one search run a script, on 80 of the 100 rows
+            "select_fraction": 0.2,
+            "use_blend": False,
+            **settings,
+        }
         return await client.solve(client.find_request(task), RunConfig(**given), tmp_path / out)
 
     return go

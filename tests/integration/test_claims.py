@@ -11,7 +11,7 @@ import pytest
 
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import Decision, LlmCall, ScriptRun
+from machine_learning_engineering.shared_libraries.entries import Decision, LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard, parse_card
 from tests.fixtures import faults, tiny

@@ -11,8 +11,9 @@ from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.code_util import STAGES, get_run_code_condition
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.debug_prompt import render_bug_summary
+from machine_learning_engineering.shared_libraries.entries import LlmCall
 from machine_learning_engineering.shared_libraries.errors import MleError, ReplyFormatError
-from machine_learning_engineering.shared_libraries.records import Attempt, Execution, LlmCall, Metric, Score, Slot
+from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Metric, Score, Slot
 from machine_learning_engineering.shared_libraries.replies import replace_block, text_of
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.scoring.choose import adopt

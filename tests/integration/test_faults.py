@@ -14,7 +14,7 @@ import pytest
 
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import LlmCall
+from machine_learning_engineering.shared_libraries.entries import LlmCall
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import faults, tiny
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from machine_learning_engineering.shared_libraries.records import LlmCall, ScriptRun
+from machine_learning_engineering.shared_libraries.entries import LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
 
@@ -77,7 +77,7 @@ def test_a_stopped_run_ends_in_order_and_goes_on_later(tmp_path: Path, number: s
     process.send_signal(number)
     output = process.communicate(timeout=20)[0].decode()
     assert process.returncode == 130, output
-    assert "the same command takes the run up again" in output
+    assert "This goes on:" in output
     assert "Traceback" not in output
     ended = read_journal(tmp_path / "run")[-1]
     assert (ended.kind, ended.status) == ("run_ended", "stopped")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from machine_learning_engineering import client
-from machine_learning_engineering.shared_libraries.records import JournalEntry, LlmCall, ScriptRun
+from machine_learning_engineering.shared_libraries.entries import JournalEntry, LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import faults, tiny
 

@@ -11,7 +11,7 @@ import pytest
 from machine_learning_engineering import client
 from machine_learning_engineering.agent import build_frontdoor
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import LlmCall, StateDelta
+from machine_learning_engineering.shared_libraries.entries import LlmCall, StateDelta
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import faults, original_names, tiny
 
@@ -46,6 +46,7 @@ def replies_with_a_failure_everywhere() -> dict[str, list[str]]:
     for t in (1, 2):
         replies[f"ablation_agent_{t}"] = [tiny.fenced("1 / 0"), "..."]
     best = faults.broken_on_full_data(tiny.solution(1.0, 3.0))
+    replies["ensemble_plan_implement_initial_debug_agent"] = [tiny.fenced(tiny.solution(0.5, 2.5))]
     replies["ensemble_plan_implement_debug_agent"] = [tiny.fenced(best)]
     replies["submission_agent"] = [tiny.fenced("open('final/submission.csv')")]
     replies["submission_debug_agent"] = [tiny.fenced(tiny.solution(1.0, 3.0))]

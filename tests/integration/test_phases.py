@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from machine_learning_engineering import client
+from machine_learning_engineering.shared_libraries.entries import Decision, LlmCall, Published, RunEnded
 from machine_learning_engineering.shared_libraries.errors import MleError
-from machine_learning_engineering.shared_libraries.records import Decision, LlmCall, Published, RunEnded
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import faults, tiny
 

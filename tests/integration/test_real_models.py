@@ -20,9 +20,9 @@ import pytest
 
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.entries import LlmCall, RunEnded
 from machine_learning_engineering.shared_libraries.models import offline
 from machine_learning_engineering.shared_libraries.models.offline.steps import STEPS
-from machine_learning_engineering.shared_libraries.records import LlmCall, RunEnded
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, parse_card
 from tests.fixtures import faults, tiny

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from machine_learning_engineering.shared_libraries.entries import Decision, LlmCall, Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError, ModelError
-from machine_learning_engineering.shared_libraries.records import Decision, LlmCall, Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
 

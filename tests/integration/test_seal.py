@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-from machine_learning_engineering.shared_libraries.records import ScriptRun
+from machine_learning_engineering.shared_libraries.entries import ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from machine_learning_engineering.shared_libraries.entries import Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.monitoring.progress import PHASES, Progress
-from machine_learning_engineering.shared_libraries.records import Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.report.story import read_story
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny

@@ -9,9 +9,9 @@ from google.adk.models.llm_response import LlmResponse
 from pydantic import ConfigDict
 
 from machine_learning_engineering.shared_libraries.common_util import clean
+from machine_learning_engineering.shared_libraries.entries import LlmCall
 from machine_learning_engineering.shared_libraries.errors import JournalError, NoReply
 from machine_learning_engineering.shared_libraries.models.layer import ORDINAL_LABEL, Layer, ask
-from machine_learning_engineering.shared_libraries.records import LlmCall
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, sha256
 
 _NO_REPLY = "NO_REPLY"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.runs import line
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
 from machine_learning_engineering.shared_libraries.report.story import Node, Story, read_story
@@ -50,6 +51,7 @@ def result(folder: Path) -> dict[str, Any]:
         "state": _state(story),
         "winner": winner.title,
         story.metric.title: _measured(winner),
+        **({"audited": audited} if (audited := Ending(story).audit) else {}),
         **{what: str(path) for what, path in files.items() if path.is_file()},
     }
 

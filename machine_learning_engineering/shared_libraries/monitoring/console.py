@@ -8,10 +8,7 @@ from typing import Protocol
 import rich.console
 from rich.markup import escape
 
-from machine_learning_engineering.shared_libraries.monitoring.budget import warning
-from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
-from machine_learning_engineering.shared_libraries.monitoring.words import figure
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
     Decision,
     JournalEntry,
     LlmCall,
@@ -20,6 +17,9 @@ from machine_learning_engineering.shared_libraries.records import (
     Scored,
     ScriptRun,
 )
+from machine_learning_engineering.shared_libraries.monitoring.budget import warning
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.lineage import decided, titled
 
 

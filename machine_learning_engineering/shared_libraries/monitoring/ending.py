@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from machine_learning_engineering.shared_libraries.entries import RunEnded, RunStarted
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.monitoring.budget import overrun
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, figure
-from machine_learning_engineering.shared_libraries.records import RunEnded, RunStarted, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 
@@ -54,18 +55,37 @@ class Ending:
             return f"no submission yet; best {story.metric.title} {figure(winner.value)}, by {winner.title}"
         if winner.value is None or winner.score is None:
             return "the winner was repaired for the full data and has no score of its own"
-        score = winner.score
+        score, audit = winner.score, story.audit
+        if audit is not None and audit.score.value is not None:
+            return (
+                f"{story.metric.title} {figure(audit.score.value)} on {audit.score.rows:,} rows that chose nothing "
+                f"({_SEAL[score.source]}), by {winner.title}"
+            )
         return (
-            f"{story.metric.title} {figure(winner.value)} on {score.rows} held-out rows ({_SEAL[score.source]}), "
+            f"{story.metric.title} {figure(winner.value)} on {score.rows:,} held-out rows ({_SEAL[score.source]}), "
             f"by {winner.title}"
+        )
+
+    @property
+    def audit(self) -> str:
+        """What the score at the end says of the real test rows and of the search; empty where there is none."""
+        audit, winner = self.story.audit, self.story.winner
+        if audit is None or winner is None or winner.value is None:
+            return ""
+        if audit.score.value is None:
+            return f"The winner could not be audited: {audit.score.reason}"
+        gap = self.story.metric.gain(winner.value, over=audit.score.value)
+        word = "better" if gap > 0 else "worse"
+        return (
+            f"expect {figure(audit.low)} to {figure(audit.high)} on the test rows (95 %); the search saw "
+            f"{figure(winner.value)}, {figure(abs(gap))} {word}"
         )
 
     def lines(self) -> Iterator[str]:
         """All of it as a person reads it, but for the command that goes on."""
         done = self.story.status == "finished"
         yield self.headline if done else f"so far: {self.headline}"
-        if self.checked:
-            yield self.checked
+        yield from filter(None, (self.audit, self.checked))
         yield from (f"note: {note}" for note in self.notes)
         yield from (f"{what:11} {path}" for what, path in self.files.items())
         if "report" not in self.files:

@@ -4,8 +4,7 @@ import json
 import sys
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
     Decision,
     JournalEntry,
     LlmCall,
@@ -15,6 +14,7 @@ from machine_learning_engineering.shared_libraries.records import (
     Scored,
     ScriptRun,
 )
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.report.lineage import titled
 
 
@@ -45,6 +45,7 @@ class JsonLines:
             "slot": winner.slot if winner else None,
             "title": winner.title if winner else None,
             "score": winner.score.model_dump(mode="json") if winner and winner.score else None,
+            "audit": story.audit.model_dump(mode="json", include={"score", "low", "high"}) if story.audit else None,
             "checked": ending.checked,
             "notes": list(ending.notes),
             "files": {what: str(path) for what, path in ending.files.items()},

@@ -29,10 +29,9 @@ from machine_learning_engineering.shared_libraries.monitoring.progress import (
     Standing,
 )
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
-from machine_learning_engineering.shared_libraries.records import RunStarted
 
 if TYPE_CHECKING:
-    from machine_learning_engineering.shared_libraries.records import JournalEntry
+    from machine_learning_engineering.shared_libraries.entries import JournalEntry, RunStarted
     from machine_learning_engineering.shared_libraries.report.story import Node
 
 _REDRAW_SECONDS = 0.25

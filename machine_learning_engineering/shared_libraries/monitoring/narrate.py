@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
     Decision,
     JournalEntry,
     Published,
@@ -12,6 +11,7 @@ from machine_learning_engineering.shared_libraries.records import (
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
 from machine_learning_engineering.shared_libraries.report.lineage import address
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
 

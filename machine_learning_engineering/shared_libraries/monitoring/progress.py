@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
     Decision,
     JournalEntry,
     LlmCall,
-    Metric,
     RunEnded,
     RunStarted,
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.report.lineage import Address, Kind, address
 from machine_learning_engineering.shared_libraries.report.story import Node, Story, tell
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
@@ -149,7 +149,7 @@ class Progress:
             case StateDelta():
                 self._state |= entry.delta
                 self._doing = {key: one for key, one in self._doing.items() if one.agent != entry.agent}
-            case ScriptRun() if entry.view != "final":
+            case ScriptRun() if entry.view.startswith("search"):
                 self._doing.pop(entry.slot, None)
             case Decision() if entry.what == "ensemble":
                 self._reached(3)

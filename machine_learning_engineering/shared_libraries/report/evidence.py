@@ -3,7 +3,7 @@
 The task is read again from where the run found it. Where the data are gone or changed, the report says so and goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.errors import MleError
-from machine_learning_engineering.shared_libraries.records import ColumnProfile, RunStarted, Task, TaskRequest, View
+from machine_learning_engineering.shared_libraries.entries import RunStarted
+from machine_learning_engineering.shared_libraries.errors import MleError, SubmissionError
+from machine_learning_engineering.shared_libraries.records import (
+    AUDIT,
+    ColumnProfile,
+    Comparison,
+    Execution,
+    Task,
+    TaskRequest,
+    View,
+)
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare, read_predictions
 from machine_learning_engineering.shared_libraries.scoring.set_aside import SetAside, score_set_aside
-from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
-from machine_learning_engineering.shared_libraries.scoring.views import held_out
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ def gather(story: Story) -> Evidence:
     if story.started is None:
         return Evidence(missing="The run had not begun to read its data.")
     try:
-        with _task(story.started) as task:
+        with task_of(story.started) as task:
             if task.digest != story.started.task_digest:
                 return Evidence(missing="The data were changed since the run began, so they are not shown.")
             target, columns = _spreads(task)
@@ -87,7 +95,7 @@ def gather(story: Story) -> Evidence:
 
 
 @contextmanager
-def _task(started: RunStarted) -> Iterator[Task]:
+def task_of(started: RunStarted) -> Iterator[Task]:
     """The task of a run; files that are cut from a lone CSV lie in a folder of ours meanwhile, not in the run's."""
     from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
@@ -150,35 +158,61 @@ def _predictions(story: Story, task: Task) -> tuple[Predictions | None, str]:
         return None, f"The predictions of {node.title} cannot be read any more. {exc}"
 
 
+def comparison(story: Story, better: Node, worse: Node) -> Comparison | None:
+    """By how much one script of a run beats another, row by row; None where their predictions cannot be compared."""
+    if story.started is None:
+        return None
+    try:
+        with task_of(story.started) as task:
+            if task.digest != story.started.task_digest:
+                return None
+            one, other = predictions_of(story, task, better), predictions_of(story, task, worse)
+            return compare(one, other) if one and other else None
+    except (MleError, ValidationError, OSError, ValueError):
+        return None
+
+
+def predictions_of(story: Story, task: Task, node: Node) -> OutOfFold | None:
+    """What a script predicted for held-out rows while searching; None if it has no score, or ran on no such row.
+
+    Raises: MleError for files that are not there any more.
+    """
+    if story.started is None or not node.views or node.value is None:
+        return None
+    views = [View(kind="search", fold=int(view.rpartition("-")[2])) for view in node.views]
+    return read_predictions(task, views, _found(story, node.folds), RunConfig(**story.started.config))
+
+
 def _read_predictions(story: Story, task: Task, node: Node) -> Predictions:
-    import pandas as pd
-
+    """Those for the audit rows, which chose nothing; while there are none, those that gave the search score."""
     assert story.started is not None
-    config = RunConfig(**story.started.config)
-    view = View(kind="search", fold=int(node.views[0].rpartition("-")[2]))
-    held = held_out(task, view, config)
-    assert held is not None
-    table = check_submission(story.folder / node.execution.folder / "final" / "submission.csv", held.expected)
-    if task.problem == "regression":
-        numbers = pd.to_numeric(held.labels).astype(float)
-        return Predictions(tuple(numbers), tuple(table.iloc[:, 0].astype(float)))
-    classes = task.profile.classes
-    truth = tuple(map(str, held.labels))
-    if task.metric.predicts == "label":
-        return Predictions(truth, tuple(map(str, table.iloc[:, 0])), classes)
+    if node.audit is not None and node.audit.outcome == "ok":
+        found = read_predictions(task, [AUDIT], _found(story, [node.audit]), RunConfig(**story.started.config))
+    else:
+        found = predictions_of(story, task, node)
+    if found is None:
+        raise SubmissionError("It was scored without a run of its own.")
+    truth, given, classes = tuple(found.truth.tolist()), found.predictions, task.profile.classes
+    if task.metric.predicts == "value":
+        return Predictions(truth, tuple(given.astype(float).tolist()))
+    if task.metric.predicts == "probability":
+        return _from_chances(truth, given, classes)
     if task.metric.predicts == "ranking":
-        return Predictions(truth, tuple(ranking.split()[0] for ranking in table.iloc[:, 0]), classes)
-    return _from_chances(truth, table, classes)
+        return Predictions(truth, tuple(str(ranking).split()[0] for ranking in given), classes)
+    return Predictions(truth, tuple(map(str, given)), classes)
 
 
-def _from_chances(truth: tuple[str, ...], table: "pd.DataFrame", classes: tuple[str, ...]) -> Predictions:
-    """A single column holds the probability of the last class; columns named after classes stand in any order."""
+def _found(story: Story, executions: Sequence[Execution]) -> list[Execution]:
+    """Executions with the place of their files on this machine."""
+    return [one.model_copy(update={"folder": story.folder / one.folder}) for one in executions]
+
+
+def _from_chances(truth: tuple[str, ...], given: Any, classes: tuple[str, ...]) -> Predictions:
+    """Probabilities of all classes, in their order, or of the last one alone."""
     import numpy as np
 
-    if set(table.columns) == set(classes):
-        table = table[list(classes)]
-    chances = table.to_numpy(dtype=float)
-    if chances.shape[1] == 1:
-        chances = np.column_stack([1 - chances[:, 0], chances[:, 0]])
-    given = tuple(classes[number] for number in chances.argmax(axis=1))
-    return Predictions(truth, given, classes, tuple(map(tuple, chances.tolist())))
+    chances = given.astype(float)
+    if chances.ndim == 1:
+        chances = np.column_stack([1 - chances, chances])
+    labels = tuple(classes[number] for number in chances.argmax(axis=1))
+    return Predictions(truth, labels, classes, tuple(map(tuple, chances.tolist())))

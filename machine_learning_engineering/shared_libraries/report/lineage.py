@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from machine_learning_engineering.shared_libraries.records import Decision
+from machine_learning_engineering.shared_libraries.entries import Decision
 from machine_learning_engineering.shared_libraries.runs.journal import sha256
 
-Kind = Literal["candidate", "merge", "data use", "ablation", "refinement", "ensemble", "submission", "script"]
+Kind = Literal[
+    "candidate", "merge", "data use", "ablation", "refinement", "ensemble", "baseline", "blend", "submission", "script"
+]
 EdgeKind = Literal["base", "reference", "guide", "fix", "rewrite"]
 
 _N = r"(?P<{}>\d+)".format
@@ -27,6 +29,8 @@ _SLOTS: tuple[tuple[Kind, str, str], ...] = (
         "Refinement {solution}.{step}.{attempt}",
     ),
     ("ensemble", rf"ensemble_code_{_N('step')}", "Ensemble {step}"),
+    ("baseline", r"baseline_code", "Baseline"),
+    ("blend", r"blend_code", "Blend"),
     ("submission", r"submission_code", "Final repair"),
 )
 # What the clock of a run is asked for, by the names that the phases give it.

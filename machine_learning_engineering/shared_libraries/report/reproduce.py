@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import RunStarted
+from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names
 

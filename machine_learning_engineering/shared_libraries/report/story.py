@@ -10,21 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
+    Audited,
     Decision,
-    Execution,
     JournalEntry,
     LlmCall,
-    Metric,
     Published,
     RunEnded,
     RunStarted,
-    Score,
     Scored,
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
+from machine_learning_engineering.shared_libraries.records import Execution, Metric, Score
 from machine_learning_engineering.shared_libraries.report.lineage import (
     Address,
     EdgeKind,
@@ -51,7 +50,9 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """One script that ran. `execution` is that of the search view; `final` that on all data, where there was one.
+    """One script that ran. `folds` are its executions on the search `views`, and `execution` is the one to learn from:
+
+    the first that failed, else the first. `final` is that on all data, `audit` that on the audit view, where there are.
 
     Times are seconds of the run, over all its sessions. `plan` and `bug` are packed texts for `Story.text`.
     """
@@ -65,6 +66,8 @@ class Node:
     started: float
     ended: float
     views: tuple[str, ...] = ()
+    folds: tuple[Execution, ...] = ()
+    audit: Execution | None = None
     score: Score | None = None
     final: Execution | None = None
     author: str = ""
@@ -90,6 +93,11 @@ class Node:
     @property
     def succeeded(self) -> bool:
         return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was scored on its first folds alone."""
+        return self.score is not None and self.score.stopped is not None
 
     @property
     def problem(self) -> str:
@@ -126,6 +134,7 @@ class Story:
     spans: tuple[Span, ...] = ()
     decisions: tuple[Decision, ...] = ()
     published: Published | None = None
+    audited: Audited | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -142,7 +151,7 @@ class Story:
         """The scripts that have a score, best first, the oldest of equals first."""
         sign = -1 if self.metric.maximize else 1
         scored = [(node.value, node) for node in self.nodes if node.value is not None]
-        return tuple(node for _, node in sorted(scored, key=lambda pair: sign * pair[0]))
+        return tuple(node for _, node in sorted(scored, key=lambda pair: (pair[1].stopped, sign * pair[0])))
 
     @property
     def best(self) -> Node | None:
@@ -154,6 +163,14 @@ class Story:
         if self.published is None:
             return self.best
         return self.by_key.get(_key(self.published.slot, self.published.ordinal), self.best)
+
+    @property
+    def audit(self) -> Audited | None:
+        """The score of the winner on rows that chose nothing; None before its end, and where no rows were spared."""
+        winner, audited = self.winner, self.audited
+        if winner is None or audited is None or winner.key != _key(audited.slot, audited.ordinal):
+            return None
+        return audited
 
     def lineage(self, node: Node | None) -> frozenset[str]:
         """The keys of a script and of all that it was made of."""
@@ -215,6 +232,7 @@ def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on
         spans=tuple(fold.spans),
         decisions=tuple(fold.decisions),
         published=fold.published,
+        audited=fold.audited,
         state=fold.state,
     )
 
@@ -235,6 +253,8 @@ class _Fold:
         self.ending: tuple[Status, str] = ("interrupted", "")
         self._offset = 0.0
         self._bugs: dict[str, Any] = {}
+        self._scores: dict[str, Score] = {}
+        self.audited: Audited | None = None
         self._writers: dict[str, str] = {}  # who wrote a slot's code last, whether or not it has run yet
 
     def take(self, entry: JournalEntry) -> None:
@@ -248,7 +268,9 @@ class _Fold:
             case ScriptRun():
                 self._script(entry)
             case Scored():
-                self._change(_key(entry.slot, entry.ordinal), score=entry.score)
+                self._scored(entry)
+            case Audited():
+                self.audited = entry
             case StateDelta():
                 self._delta(entry)
             case Decision():
@@ -258,6 +280,12 @@ class _Fold:
                 self._change(_key(entry.slot, entry.ordinal), published=True)
             case RunEnded():
                 self.ending = (entry.status, entry.reason)
+
+    def _scored(self, entry: Scored) -> None:
+        """Notes a score; that of a blend is known before any of its runs."""
+        key = _key(entry.slot, entry.ordinal)
+        self._scores[key] = entry.score
+        self._change(key, score=entry.score)
 
     def _begin(self, entry: RunStarted) -> None:
         """Joins a session to the earlier ones: the time between two sessions does not count."""
@@ -273,9 +301,9 @@ class _Fold:
 
     def _script(self, entry: ScriptRun) -> None:
         key, execution = _key(entry.slot, entry.ordinal), entry.execution
-        on_all = entry.view == "final"
+        on_all, searching = entry.view == "final", entry.view.startswith("search")
         seconds = 0.0 if execution.cached else execution.execution_time
-        start = self._span("final run" if on_all else "script", entry.slot, seconds)
+        start = self._span("script" if searching else "final run", entry.slot, seconds)
         if key not in self.nodes:
             where = address(entry.slot)
             self._link(key, entry, where)
@@ -289,12 +317,17 @@ class _Fold:
                 started=start,
                 ended=self.now,
                 plan=plan(where, self.state),
+                score=self._scores.get(key),
             )
         node = self.nodes[key]
         if on_all:
             self._change(key, final=execution)
+        elif searching:
+            views, folds = (*node.views, entry.view), (*node.folds, execution)
+            telling = next((one for one in folds if one.outcome != "ok"), folds[0])
+            self._change(key, views=views, folds=folds, execution=telling, ended=self.now)
         else:
-            self._change(key, views=(*node.views, entry.view), ended=self.now)
+            self._change(key, audit=execution)
 
     def _link(self, key: str, entry: ScriptRun, where: Address) -> None:
         """The ways to a new script. Its own earlier version counts as mended until its author is known."""

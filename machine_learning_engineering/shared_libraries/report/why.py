@@ -4,7 +4,7 @@ import re
 from difflib import get_close_matches
 
 from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.report.noise import margin
+from machine_learning_engineering.shared_libraries.report.evidence import comparison
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
 
 _MOST_ERROR = 300  # characters of an error's last line
@@ -78,16 +78,19 @@ def _against(story: Story, better: Node, node: Node) -> str:
     assert node.value is not None
     gain = story.metric.gain(better.value, over=node.value)
     scores = f"{better.title} scored {better.value:.6g}, {node.title} {node.value:.6g}"
+    if node.stopped and node.score is not None:
+        return f"{scores} on {node.score.rows:,} rows: {node.score.stopped}, so its other folds were not run."
     if gain == 0:
         return f"{scores}: equal, and of equals the older one stays."
     if gain < 0:
         return f"{scores}: {node.title} is ahead by {-gain:.4g}, yet {better.title} is what is published."
-    found = margin(story, better, node)
+    found = comparison(story, better, node)
     told = f"{scores}: beaten by {gain:.4g} ({story.metric.title}, {_direction(story)})."
     if found is None:
         return told
-    verdict = "within noise: on other rows either may win" if found.is_noise else "more than noise"
-    return f"{told} That is {verdict} (nine of ten draws of the rows: {found.low:+.4g} to {found.high:+.4g})."
+    verdict = "more than noise" if found.is_real else "within noise: on other rows either may win"
+    low, high = found.interval
+    return f"{told} That is {verdict} (95 % interval on {found.rows:,} rows: {low:+.4g} to {high:+.4g})."
 
 
 def _decided(story: Story, node: Node) -> list[str]:

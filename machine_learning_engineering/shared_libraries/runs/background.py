@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError
-from machine_learning_engineering.shared_libraries.records import RunStarted
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_journal
 from machine_learning_engineering.shared_libraries.runs.opening import new_run_id
 from machine_learning_engineering.shared_libraries.runs.registry import RUNS

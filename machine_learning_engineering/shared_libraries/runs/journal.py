@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.records import (
+from machine_learning_engineering.shared_libraries.entries import (
     JOURNAL_ENTRY,
+    Audited,
     Decision,
     JournalEntry,
     LlmCall,
@@ -29,8 +29,9 @@ from machine_learning_engineering.shared_libraries.records import (
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.errors import JournalError
 
-E = TypeVar("E", LlmCall, ScriptRun, Scored, Decision, StateDelta)
+E = TypeVar("E", LlmCall, ScriptRun, Scored, Audited, Decision, StateDelta)
 _LONG = 400  # characters; longer strings of a state delta become blobs
 _BLOB = "$blob"
 
@@ -212,7 +213,7 @@ def _address(entry: JournalEntry) -> tuple[str, int] | None:
             return entry.agent, entry.ordinal
         case ScriptRun():
             return f"{entry.slot}@{entry.view}", entry.ordinal
-        case Scored():
+        case Scored() | Audited():
             return entry.slot, entry.ordinal
         case Decision():
             return entry.what, 0

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
+from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
 from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import remove
-from machine_learning_engineering.shared_libraries.records import RunStarted, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.registry import RUNS, register
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -67,7 +68,12 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
             if out is None:
                 folder.rmdir()
         raise
-    about = {"run_id": folder.name, "task": task.name, "source": str(request.source), "metric": task.metric.name}
+    about = {
+        "run_id": folder.name,
+        "task": task.name,
+        "source": str(request.source),
+        "metric": task.metric.model_dump(),
+    }
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
     register(folder)
     return Run(config, task, folder, journal, sandbox_of(config))

@@ -6,14 +6,14 @@ published file by file, atomically. No score is taken from it.
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
-from machine_learning_engineering.shared_libraries.records import FINAL, Attempt, Execution, Published, Score
+from machine_learning_engineering.shared_libraries.entries import Published
+from machine_learning_engineering.shared_libraries.records import FINAL, Attempt, Execution, Score
 from machine_learning_engineering.shared_libraries.runs.journal import now, sha256, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
-from machine_learning_engineering.shared_libraries.scoring.score import score
-
-SUBMISSION = Path("final") / "submission.csv"
+from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
+from machine_learning_engineering.shared_libraries.scoring.choose import is_stopped
+from machine_learning_engineering.shared_libraries.scoring.views import accepted_bytes
 
 
 class Publisher:
@@ -48,13 +48,13 @@ class Publisher:
             verdict = await self._start(made)
             if verdict.reason is None:
                 execution = await self._execution(made)
-                self._write(made, execution.folder / SUBMISSION)
+                await self._write(made, execution)
                 return made, execution
         return None
 
-    def publish_script(self, made: Attempt) -> None:
+    async def publish_script(self, made: Attempt) -> None:
         """Publishes an attempt of the submission stage, whose own run was on the final view."""
-        self._write(made, made.execution.folder / SUBMISSION)
+        await self._write(made, made.execution)
 
     async def close(self) -> None:
         """Ends all final runs that still go on."""
@@ -65,7 +65,7 @@ class Publisher:
         """Whether an attempt is better than what is published."""
         metric = self._run.task.metric
         published = None if self._last is None else self._last.value
-        return made.succeeded and metric.better(made.value, than=published)
+        return made.succeeded and not is_stopped(made) and metric.better(made.value, than=published)
 
     def _start(self, made: Attempt) -> asyncio.Task[Score]:
         task = self._final_runs.get(_key(made))
@@ -76,19 +76,20 @@ class Publisher:
 
     async def _promote(self, made: Attempt) -> Score:
         execution = await self._execution(made)
-        run = self._run
-        verdict = await asyncio.to_thread(score, run.task, FINAL, execution, run.config, run.sandbox.enforces_seal)
+        verdict = await self._run.score([FINAL], [execution])
         if verdict.reason is None and self._beats(made):
-            self._write(made, execution.folder / SUBMISSION)
+            await self._write(made, execution)
         return verdict
 
     async def _execution(self, made: Attempt) -> Execution:
         return await self._run.execute(made.slot, made.ordinal, made.script, FINAL, low_priority=True)
 
-    def _write(self, made: Attempt, submission: Path) -> None:
+    async def _write(self, made: Attempt, execution: Execution) -> None:
         """Publishes the files of an attempt, unless they are what is published."""
+        run = self._run
+        data = await asyncio.to_thread(accepted_bytes, run.task, execution.folder / SUBMISSION)
         self.winner = made
-        data, final = submission.read_bytes(), self._run.folder / "final"
+        final = run.folder / "final"
         digest = sha256(data)
         final.mkdir(exist_ok=True)
         write_atomically(final / "submission.csv", data)

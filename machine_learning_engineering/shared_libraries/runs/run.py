@@ -4,33 +4,33 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.entries import Audited, Decision, RunStarted, ScriptRun, StateDelta
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import (
+    AUDIT,
     SEARCH,
     Attempt,
-    Decision,
+    Comparison,
     Execution,
     Job,
-    RunStarted,
     Score,
-    Scored,
-    ScriptRun,
     Slot,
     StagedView,
-    StateDelta,
     Task,
     View,
 )
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, sha256, write_atomically
+from machine_learning_engineering.shared_libraries.scoring.choose import adopt, worth_adopting
+from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare, read_predictions
 from machine_learning_engineering.shared_libraries.scoring.score import score
-from machine_learning_engineering.shared_libraries.scoring.views import stage
+from machine_learning_engineering.shared_libraries.scoring.views import audit_rows, fold_views, stage
 from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, make_card
 
 LEAST_SECONDS = 5.0  # that a script gets, also when the budget is spent
@@ -41,7 +41,8 @@ SEARCH_SHARE = 0.8  # of the wall-clock budget; the rest is kept for the final r
 class Run:
     """A run in progress. Everything that costs time or money goes through it, so that the journal can answer instead.
 
-    `folder` is the workspace; `attempts` grows in the order in which scripts were scored.
+    `folder` is the workspace; `attempts` grows in the order in which scripts were scored; `incumbents` has, for slots
+    that try to beat something, what that is.
     """
 
     config: RunConfig
@@ -50,10 +51,12 @@ class Run:
     journal: Journal
     sandbox: Sandbox
     attempts: list[Attempt] = field(default_factory=list)
+    incumbents: dict[Slot, Attempt] = field(default_factory=dict)
     on_attempt: list[Callable[[Attempt], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._views: dict[View, asyncio.Task[StagedView]] = {}
+        self._predictions: dict[tuple[str, int, int], OutOfFold | None] = {}
         self._spent = _earlier_seconds(self.journal)
         self._started = time.monotonic()
 
@@ -125,13 +128,28 @@ class Run:
         for listener in self.on_attempt:
             listener(made)
 
-    async def score(self, slot: Slot, ordinal: int, view: View, execution: Execution) -> Score:
-        """The harness's verdict on an execution, journaled."""
-        if known := self.journal.find(Scored, slot.code_key, ordinal):
-            return known.score
-        verdict = await asyncio.to_thread(score, self.task, view, execution, self.config, self.sandbox.enforces_seal)
-        self.journal.append(Scored(at=now(), slot=slot.code_key, ordinal=ordinal, score=verdict))
-        return verdict
+    async def folds(self) -> tuple[View, ...]:
+        """The views that score a script, the first fold first."""
+        return await asyncio.to_thread(fold_views, self.task, self.config)
+
+    async def score(self, views: Sequence[View], executions: Sequence[Execution]) -> Score:
+        """The harness's verdict on what one script did on these views."""
+        return await asyncio.to_thread(score, self.task, views, executions, self.config, self.sandbox.enforces_seal)
+
+    async def predictions(self, made: Attempt) -> OutOfFold | None:
+        """What an attempt predicted for held-out rows, read once; None if it has no score."""
+        key = (made.slot.code_key, made.ordinal, len(made.folds))
+        if key not in self._predictions and made.value is not None and made.succeeded:
+            views = (await self.folds())[: len(made.folds)]
+            self._predictions[key] = await asyncio.to_thread(
+                read_predictions, self.task, views, made.folds, self.config
+            )
+        return self._predictions.get(key)
+
+    async def compare(self, challenger: Attempt, incumbent: Attempt) -> Comparison | None:
+        """How two attempts compare on the rows that both predicted; None where one has no score."""
+        ours, theirs = await self.predictions(challenger), await self.predictions(incumbent)
+        return None if ours is None or theirs is None else await asyncio.to_thread(compare, ours, theirs)
 
     # --- what is decided and written ---
 
@@ -142,6 +160,38 @@ class Run:
         chosen, why = choose()
         self.journal.append(Decision(at=now(), what=what, chosen=chosen, why=why))
         return chosen
+
+    async def audit(self, made: Attempt) -> Audited | None:
+        """The audit of an attempt, made once; None where the table is too small to spare rows for it."""
+        if known := self.journal.find(Audited, made.slot.code_key, made.ordinal):
+            return known
+        if not await asyncio.to_thread(audit_rows, self.task, self.config):
+            return None
+        execution = await self.execute(made.slot, made.ordinal, made.script, AUDIT)
+        verdict = await self.score([AUDIT], [execution])
+        low, high = await asyncio.to_thread(self._interval, execution) if verdict.reason is None else (None, None)
+        audited = Audited(at=now(), slot=made.slot.code_key, ordinal=made.ordinal, score=verdict, low=low, high=high)
+        self.journal.append(audited)
+        return audited
+
+    def _interval(self, execution: Execution) -> tuple[float, float]:
+        """Where the score on the test file lies, by an execution on the audit view."""
+        predictions = read_predictions(self.task, [AUDIT], [execution], self.config)
+        assert predictions is not None
+        return predictions.interval(self.task.profile.test_rows)
+
+    async def adopts(self, incumbent: Attempt | None, challenger: Attempt | None) -> bool:
+        """Whether the challenger replaces the incumbent, journaled with how sure it is that it is better."""
+        if challenger is None:
+            return False
+        what = f"adopt {challenger.slot.code_key} {challenger.ordinal}"
+        if known := self.journal.find(Decision, what):
+            return bool(known.chosen)
+        adopted = adopt(self.task.metric, incumbent, challenger)
+        comparison = None if incumbent is None else await self.compare(challenger, incumbent)
+        if comparison is not None:
+            adopted = adopted and worth_adopting(comparison, self.config.adopt_z)
+        return bool(self.decide(what, lambda: (adopted, str(comparison or "nothing to compare it with"))))
 
     def may_search(self, what: str) -> bool:
         """Whether the wall-clock budget still allows to begin `what`."""
@@ -183,11 +233,12 @@ class Run:
         return LEAST_SECONDS if searched is None else max(LEAST_SECONDS, 4 * searched.execution.execution_time)
 
     def _job(self, slot: Slot, ordinal: int, script: str, staged: StagedView, low_priority: bool) -> Job:
-        final = "" if staged.view.kind == "search" else ".final"
-        folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{final}"
+        kind = staged.view.kind
+        which = "" if staged.view == SEARCH else f".fold{staged.view.fold}" if kind == "search" else f".{kind}"
+        folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{which}"
         if folder.exists():  # finished just before a kill, but not journaled: its result does not count
             shutil.rmtree(folder)
-        left = self._seconds_left(1.0 if final else SEARCH_SHARE)
+        left = self._seconds_left(SEARCH_SHARE if kind == "search" else 1.0)
         wall = min(self.config.limits.wall_seconds, max(left, self._least_seconds(slot, ordinal)))
         limits = self.config.limits.model_copy(update={"wall_seconds": wall})
         return Job(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.records import JournalEntry, StateDelta
+from machine_learning_engineering.shared_libraries.entries import JournalEntry, StateDelta
 from machine_learning_engineering.shared_libraries.runs.journal import unpack
 
 _ACCIDENTS = {"start_time": 0.0, "execution_time": 0.0, "cached": False}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from machine_learning_engineering.shared_libraries.entries import JOURNAL_ENTRY, JournalEntry
 from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.records import JOURNAL_ENTRY, JournalEntry
 
 
 class Tail:

@@ -1,6 +1,7 @@
 """What single cells of a submission may hold: spellings of numbers, rankings, masks, and what counts as missing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from machine_learning_engineering.shared_libraries.errors import SubmissionError
@@ -8,7 +9,8 @@ from machine_learning_engineering.shared_libraries.errors import SubmissionError
 if TYPE_CHECKING:
     import pandas as pd
 
-WHERE = "./final/submission.csv"
+SUBMISSION = Path("final") / "submission.csv"  # in the folder of a script that ran
+WHERE = f"./{SUBMISSION.as_posix()}"
 MISSING = {"", "nan", "na", "n/a", "null", "none", "<na>", "nat"}
 
 

@@ -2,56 +2,43 @@
 
 import math
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import MleError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.records import Execution, Score, ScoreSource, Task, View
-from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
-from machine_learning_engineering.shared_libraries.scoring.views import HeldOut, expected_submission, held_out
-from machine_learning_engineering.shared_libraries.tasks.metrics import compute
+from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
+from machine_learning_engineering.shared_libraries.scoring.out_of_fold import read_predictions
+from machine_learning_engineering.shared_libraries.scoring.submission import accept
+from machine_learning_engineering.shared_libraries.scoring.views import expected_submission
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUBMISSION = Path("final") / "submission.csv"
 _FIGURE = re.compile(r"Final Validation Performance\b(?P<label>[^\n]*)")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]*\w)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
-def score(task: Task, view: View, execution: Execution, config: RunConfig, enforced: bool) -> Score:
-    """How good a script's submission is on the held-out rows of its view, and why there is no score if there is none.
+def score(
+    task: Task, views: Sequence[View], executions: Sequence[Execution], config: RunConfig, enforced: bool
+) -> Score:
+    """How good a script is on all held-out rows of its views, and why there is no score if there is none.
 
     On the final view the submission is only checked: the value is None, and so is the reason if it is valid.
     `enforced` tells whether the sandbox kept the labels out of the script's reach.
     """
     source: ScoreSource = "sealed" if enforced else "sealed_unenforced"
-    reported = _reported(execution.stdout)
-    if execution.outcome != "ok":
-        return Score(value=None, source=source, reported=reported, reason=_why_failed(execution, config))
+    made = {"source": source, "reported": _reported(executions[0].stdout), "folds": len(executions)}
+    for execution in executions:
+        if execution.outcome != "ok":
+            return Score(value=None, reason=_why_failed(execution, config), **made)
     try:
-        expected = expected_submission(task, view, config)
-        predictions = check_submission(execution.folder / SUBMISSION, expected)
-        held = held_out(task, view, config)
-        value = None if held is None else _compute(task, held, predictions)
+        if (predictions := read_predictions(task, views, executions, config)) is not None:
+            rows, notes = len(predictions.truth), predictions.notes
+            return Score(value=predictions.value(), rows=rows, notes=notes, **made)
+        expected = expected_submission(task, views[0], config)
+        accepted = accept(executions[0].folder / SUBMISSION, expected)
     except MleError as exc:
-        return Score(value=None, source=source, reported=reported, reason=str(exc))
-    return Score(value=value, source=source, reported=reported, rows=expected.rows)
-
-
-def _compute(task: Task, held: HeldOut, predictions: "pd.DataFrame") -> float:
-    """The metric on the held-out labels; columns named after classes are put in the order of the classes."""
-    classes = task.profile.classes
-    if task.metric.predicts == "value":
-        truth = held.labels.astype(float).to_numpy()
-    else:
-        truth = held.labels.to_numpy(dtype=object)
-    if set(predictions.columns) == set(classes):
-        predictions = predictions[list(classes)]
-    values = predictions.to_numpy()
-    return compute(task.metric, truth, values[:, 0] if values.shape[1] == 1 else values, classes)
+        return Score(value=None, reason=str(exc), **made)
+    return Score(value=None, rows=expected.rows, notes=accepted.notes, **made)
 
 
 def parse_score(stdout: str) -> float:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
-from machine_learning_engineering.shared_libraries.scoring.submission import check_submission, expect, spelling
+from machine_learning_engineering.shared_libraries.scoring.cells import spelling
+from machine_learning_engineering.shared_libraries.scoring.out_of_fold import truth_of, values_of
+from machine_learning_engineering.shared_libraries.scoring.submission import check_submission, expect
 from machine_learning_engineering.shared_libraries.tasks.load import set_aside
 from machine_learning_engineering.shared_libraries.tasks.metrics import compute
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
@@ -31,15 +33,8 @@ def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAs
         return None
     test = table[rows].reset_index(drop=True)
     predictions = check_submission(submission, expect(task, test.drop(columns=task.target)))
-    classes = task.profile.classes
-    if set(predictions.columns) == set(classes):
-        predictions = predictions[list(classes)]
-    labels = test[task.target]
-    truth = (
-        labels.astype(float)
-        if task.problem == "regression"
-        else labels.astype(object).map(spelling(list(labels), classes))
-    )
-    values = predictions.to_numpy()
-    value = compute(task.metric, truth.to_numpy(), values[:, 0] if values.shape[1] == 1 else values, classes)
+    classes, labels = task.profile.classes, test[task.target]
+    if task.problem != "regression":
+        labels = labels.astype(object).map(spelling(list(labels), classes))
+    value = compute(task.metric, truth_of(task, labels), values_of(task, predictions), classes)
     return SetAside(value, len(test))

@@ -1,8 +1,14 @@
-"""Which training rows are held out: a pure function of the task's digest, the seed and the fraction."""
+"""Which training rows are held out: a pure function of the task's digest, the seed and the settings.
+
+Select rows drive the search, fold by fold; audit rows are scored once at the end and choose nothing. Under 500 rows all
+of them select; to 10,000 rows the audit takes its share and folds cut the rest; above, one split is precise enough.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import Task
 
@@ -12,14 +18,22 @@ if TYPE_CHECKING:
 
     Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-MAX_HELD_OUT_ROWS = 20_000
+MAX_HELD_OUT_ROWS = 20_000  # of select and of audit each
 
 
-def hold_out(task: Task, train: "pd.DataFrame", seed: int, fraction: float) -> "Rows":
-    """The positions of the held-out rows of a training table whose cells are text, ascending.
+@dataclass(frozen=True)
+class Split:
+    """Positions in the train file, ascending: the held-out rows of each fold, and the audit rows, which may be none."""
 
-    The last rows where the task has a time column, whole groups where it has groups, the same share of each class
-    where it has classes. At least one row, at most 20,000, and never all.
+    folds: "tuple[Rows, ...]"
+    audit: "Rows"
+
+
+def split(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
+    """The held-out rows of a training table whose cells are text.
+
+    The last rows where the task has a time column, whole groups where it has groups that the test file does not share,
+    the same share of each class where it has classes. Every fold and the rest of the table have at least one row.
 
     Raises: TaskError for a table that cannot be split this way.
     """
@@ -27,15 +41,21 @@ def hold_out(task: Task, train: "pd.DataFrame", seed: int, fraction: float) -> "
 
     if len(train) < 2:
         raise TaskError(f"{task.train} has {len(train)} rows; at least 2 are needed to hold one out for scoring")
-    count = min(max(round(len(train) * fraction), 1), MAX_HELD_OUT_ROWS, len(train) - 1)
-    rng = generator(task, seed, f"hold out {fraction!r}")
     if task.time is not None:
-        rows = _in_time_order(task, train)[-count:]
-    elif task.group is not None:
-        rows = _whole_groups(task, train, count, rng)
-    else:
-        rows = draw(np.arange(len(train)), classes_of(task, train), count, rng)
-    return np.sort(rows)
+        return _split_in_time(task, train, config)
+    rows, audit = np.arange(len(train)), np.arange(0)
+    units = _units(task, train)
+    if share := config.audit_share(len(train)):
+        count = min(round(len(train) * share), MAX_HELD_OUT_ROWS)
+        audit = _take(task, train, rows, units, count, generator(task, config.seed, "audit"))
+        if units is not None and len(np.unique(np.delete(units, audit))) < 2:
+            audit = np.arange(0)  # too few groups to audit as well
+        rows = np.setdiff1d(rows, audit)
+    rng = generator(task, config.seed, "select")
+    if (folds := config.folds_of(len(train))) > 1:
+        return Split(_deal(task, train, rows, units, folds, rng), audit)
+    count = min(max(round(len(train) * config.select_fraction), 1), MAX_HELD_OUT_ROWS, len(rows) - 1)
+    return Split((_take(task, train, rows, units, count, rng),), audit)
 
 
 def generator(task: Task, seed: int, purpose: str) -> "np.random.Generator":
@@ -86,39 +106,129 @@ def _quotas(sizes: "Rows", count: int) -> "Rows":
     return clipped
 
 
-def _in_time_order(task: Task, train: "pd.DataFrame") -> "Rows":
-    import numpy as np
-    import pandas as pd
-
-    text = train[task.time]
-    times = pd.to_numeric(text, errors="coerce")
-    if times.isna().any():
-        times = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
-    if times.isna().any():
-        row = int(np.flatnonzero(times.isna())[0])
-        raise TaskError(
-            f"the time column {task.time!r} of {task.train} holds {text.iloc[row]!r} in row {row}, which is neither a "
-            "number nor a date; repair it or name another column with --time"
-        )
-    return np.argsort(times.to_numpy(), kind="stable")
-
-
-def _whole_groups(task: Task, train: "pd.DataFrame", count: int, rng: "np.random.Generator") -> "Rows":
-    """The rows of randomly chosen groups, about `count`: a group that would overshoot by half its size is passed."""
+def _take(
+    task: Task,
+    train: "pd.DataFrame",
+    rows: "Rows",
+    units: "Rows | None",
+    count: int,
+    rng: "np.random.Generator",
+) -> "Rows":
+    """About `count` of `rows`, ascending: whole units where there are any, else a draw from every class."""
     import numpy as np
 
-    groups, sizes = np.unique(train[task.group].to_numpy(dtype=str), return_inverse=True, return_counts=True)[1:]
-    if len(sizes) < 2:
+    if units is None:
+        return np.sort(draw(rows, classes_of(task, train), count, rng))
+    present, sizes = np.unique(units[rows], return_counts=True)
+    order = rng.permutation(len(present))[:-1]  # one unit at least stays
+    taken: list[int] = []
+    total = 0
+    for one in order:
+        if total == 0 or total + sizes[one] / 2 <= count:  # one that would overshoot by half its size is passed
+            taken.append(int(present[one]))
+            total += int(sizes[one])
+        if total >= count:
+            break
+    return rows[np.isin(units[rows], taken)]
+
+
+def _deal(
+    task: Task, train: "pd.DataFrame", rows: "Rows", units: "Rows | None", folds: int, rng: "np.random.Generator"
+) -> "tuple[Rows, ...]":
+    """All of `rows`, dealt to at most `folds` folds, the largest first: whole units, else class by class."""
+    import numpy as np
+
+    shuffled = rng.permutation(rows)
+    if units is not None:
+        fold_of = _fold_of_units(units[shuffled], folds)
+    else:
+        classes = classes_of(task, train)
+        order = np.arange(len(rows)) if classes is None else np.argsort(classes[shuffled], kind="stable")
+        fold_of = np.empty(len(rows), dtype=int)
+        fold_of[order] = np.arange(len(rows)) % folds
+    parts = (np.sort(shuffled[fold_of == fold]) for fold in range(folds))
+    return tuple(part for part in parts if len(part))
+
+
+def _fold_of_units(units: "Rows", folds: int) -> "Rows":
+    """A fold for each row: units in order of size, the largest first, each to the fold that has fewest rows so far."""
+    import numpy as np
+
+    number, sizes = np.unique(units, return_inverse=True, return_counts=True)[1:]
+    fold_of_unit = np.empty(len(sizes), dtype=int)
+    filled = np.zeros(folds, dtype=int)
+    for one in np.argsort(-sizes, kind="stable"):
+        fold = int(filled.argmin())
+        fold_of_unit[one] = fold
+        filled[fold] += sizes[one]
+    return fold_of_unit[number]
+
+
+def _units(task: Task, train: "pd.DataFrame") -> "Rows | None":
+    """For each row the number of what must not be torn apart; None where every row stands alone.
+
+    A group that the test file has as well may be torn: there a model meets rows of groups that it knows. Raises:
+    TaskError where all rows that may not be torn are one.
+    """
+    import numpy as np
+
+    from machine_learning_engineering.shared_libraries.tasks.table import read_table
+
+    if task.group is None:
+        return None
+    test = read_table(task.test)
+    shared = set(test[task.group]) if task.group in test.columns else set()
+    groups = train[task.group].to_numpy(dtype=str)
+    alone = np.isin(groups, list(shared)) if shared else np.zeros(len(groups), dtype=bool)
+    if alone.all():
+        return None
+    units = np.unique(groups, return_inverse=True)[1]
+    units[alone] = units.max() + 1 + np.arange(alone.sum())
+    if len(np.unique(units)) < 2:
         raise TaskError(
             f"the group column {task.group!r} of {task.train} has one value only, so no group can be held out; name "
             "another column with --group or leave it away"
         )
-    chosen: list[int] = []
-    total = 0
-    for group in rng.permutation(len(sizes))[:-1]:
-        if total == 0 or total + sizes[group] / 2 <= count:
-            chosen.append(int(group))
-            total += int(sizes[group])
-        if total >= count:
-            break
-    return np.flatnonzero(np.isin(groups, chosen))
+    return units
+
+
+def _split_in_time(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
+    """The last rows audit, those before them select: a model is always judged on what comes after its training rows.
+
+    Each part spans as much time as the test file does, within 5 and 20 % of the rows.
+    """
+    import numpy as np
+
+    from machine_learning_engineering.shared_libraries.tasks.table import read_table
+
+    times = _times(task, train, str(task.train))
+    order, rows = np.argsort(times, kind="stable"), len(train)
+    share = config.select_fraction
+    test = read_table(task.test)
+    if task.time in test.columns and len(test) > 1:
+        horizon = np.ptp(_times(task, test, str(task.test)))
+        share = min(max(float((times > times.max() - horizon).mean()), 0.05), 0.2)
+    count = min(max(round(rows * share), 1), MAX_HELD_OUT_ROWS)
+    audit = count if config.audit_share(rows) else 0
+    end = rows - audit
+    select = min(count, end - 1)
+    return Split((np.sort(order[end - select : end]),), np.sort(order[end:]))
+
+
+def _times(task: Task, table: "pd.DataFrame", where: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """The time of each row as a number: as it stands, or in nanoseconds for dates."""
+    import numpy as np
+    import pandas as pd
+
+    text = table[task.time]
+    numbers = pd.to_numeric(text, errors="coerce")
+    if not numbers.isna().any():
+        return numbers.to_numpy(dtype=np.float64)
+    dates = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
+    if dates.isna().any():
+        row = int(np.flatnonzero(dates.isna())[0])
+        raise TaskError(
+            f"the time column {task.time!r} of {where} holds {text.iloc[row]!r} in row {row}, which is neither a "
+            "number nor a date; repair it or name another column with --time"
+        )
+    return dates.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)

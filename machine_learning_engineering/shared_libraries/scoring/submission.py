@@ -21,8 +21,8 @@ from machine_learning_engineering.shared_libraries.scoring.cells import (
     listed,
     rankings,
     refuse_missing,
+    spelling,
 )
-from machine_learning_engineering.shared_libraries.scoring.cells import spelling as spelling
 
 if TYPE_CHECKING:
     import pandas as pd

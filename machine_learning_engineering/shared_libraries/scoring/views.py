@@ -1,7 +1,7 @@
 """The views of a task: what scripts see as `./input`, and what they never see.
 
-The search view holds labelled rows back to score on, the final view shows everything. Labels of held-out rows exist in
-the memory of the harness alone.
+Search and audit views hold labelled rows back to score on, the final view shows everything. Labels of held-out rows
+exist in the memory of the harness alone.
 """
 
 import hashlib
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import StagedView, Task, View
-from machine_learning_engineering.shared_libraries.scoring.split import classes_of, draw, generator, hold_out
-from machine_learning_engineering.shared_libraries.scoring.submission import Expected, expect, spelling
+from machine_learning_engineering.shared_libraries.scoring.cells import spelling
+from machine_learning_engineering.shared_libraries.scoring.split import Split, classes_of, draw, generator, split
+from machine_learning_engineering.shared_libraries.scoring.submission import Expected, accept, expect
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
     unfinished = root / f".{secrets.token_hex(8)}.unfinished"
     unfinished.mkdir()
     try:
-        fill = _fill_search if view.kind == "search" else _fill_final
-        fill(task, config, unfinished)
+        if view.kind == "final":
+            _fill_final(task, unfinished)
+        else:
+            _fill_held(task, view, config, unfinished)
         (unfinished / "task_description.txt").write_text(task.description, encoding="utf-8")
         _add_others(task, unfinished)
         digest = _digest(unfinished)
@@ -59,9 +62,19 @@ def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
     return StagedView(view=view, path=root / digest, digest=digest)
 
 
+def fold_views(task: Task, config: RunConfig) -> tuple[View, ...]:
+    """The search views of a task, one a fold; the first is `SEARCH`."""
+    return tuple(View(kind="search", fold=fold) for fold in range(len(_split_of(task, config).folds)))
+
+
+def audit_rows(task: Task, config: RunConfig) -> int:
+    """How many rows the audit view holds back; 0 where the table is too small to spare any."""
+    return len(_split_of(task, config).audit)
+
+
 def held_out(task: Task, view: View, config: RunConfig) -> HeldOut | None:
     """What scripts of this view are scored on; None for the final view, whose labels nobody has."""
-    return None if view.kind == "final" else _held_out(task, config.seed, config.select_fraction)
+    return None if view.kind == "final" else _held_out(task, view, *_splitting(config))
 
 
 def expected_submission(task: Task, view: View, config: RunConfig) -> Expected:
@@ -70,10 +83,37 @@ def expected_submission(task: Task, view: View, config: RunConfig) -> Expected:
     return _expected_final(task) if held is None else held.expected
 
 
+def accepted_bytes(task: Task, submission: Path) -> bytes:
+    """A valid submission for the real test file as it is handed in: as it stands, or with its lossless repairs."""
+    accepted = accept(submission, _expected_final(task))
+    if not accepted.notes:
+        return submission.read_bytes()
+    return accepted.table.to_csv(index=False, lineterminator="\n").encode()
+
+
+_Splitting = tuple[int, int, float, float]
+
+
+def _splitting(config: RunConfig) -> _Splitting:
+    """The settings that a split depends on; the caches below go by them alone."""
+    return config.seed, config.folds, config.select_fraction, config.audit_fraction
+
+
 @lru_cache(maxsize=4)
-def _held_out(task: Task, seed: int, fraction: float) -> HeldOut:
+def _split(task: Task, seed: int, folds: int, select: float, audit: float) -> Split:
+    settings = RunConfig(seed=seed, folds=folds, select_fraction=select, audit_fraction=audit)
+    return split(task, read_table(task.train), settings)
+
+
+def _split_of(task: Task, config: RunConfig) -> Split:
+    return _split(task, *_splitting(config))
+
+
+@lru_cache(maxsize=32)
+def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audit: float) -> HeldOut:
     train = read_table(task.train)
-    rows = hold_out(task, train, seed, fraction)
+    parts = _split(task, seed, folds, select, audit)
+    rows = parts.audit if view.kind == "audit" else parts.folds[view.fold]
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
@@ -85,21 +125,22 @@ def _expected_final(task: Task) -> Expected:
     return expect(task, read_table(task.test))
 
 
-def _fill_search(task: Task, config: RunConfig, folder: Path) -> None:
+def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> None:
     train = read_table(task.train)
-    held = _held_out(task, config.seed, config.select_fraction)
-    fit = _fit_rows(task, train, held.rows, config)
-    _write(train.iloc[fit], folder / "train.csv")
+    held = held_out(task, view, config)
+    assert held is not None
+    _write(train.iloc[_fit_rows(task, train, view, held.rows, config)], folder / "train.csv")
     _write(_features(task, train, held.rows), folder / "test.csv")
     _write(_sample(task, held.expected), folder / "sample_submission.csv")
 
 
-def _fit_rows(task: Task, train: "pd.DataFrame", held: "Rows", config: RunConfig) -> "Rows":
-    """The rows that are not held out, in file order; a sample of them where they are too many."""
+def _fit_rows(task: Task, train: "pd.DataFrame", view: View, held: "Rows", config: RunConfig) -> "Rows":
+    """The rows that no later score needs, in file order; a sample of them where they are too many to search on."""
     import numpy as np
 
-    rows = np.setdiff1d(np.arange(len(train)), held)
-    if len(rows) <= config.max_search_rows:
+    kept_back = np.union1d(held, _split_of(task, config).audit)
+    rows = np.setdiff1d(np.arange(len(train)), kept_back)
+    if len(rows) <= config.max_search_rows or view.kind == "audit":
         return rows
     rng = generator(task, config.seed, f"fit rows {config.max_search_rows}")
     return np.sort(draw(rows, classes_of(task, train), config.max_search_rows, rng))
@@ -117,7 +158,7 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
     return features[[column for column in columns if column in features.columns]]
 
 
-def _fill_final(task: Task, config: RunConfig, folder: Path) -> None:
+def _fill_final(task: Task, folder: Path) -> None:
     for source, name in ((task.train, "train.csv"), (task.test, "test.csv"), (task.sample, "sample_submission.csv")):
         if source is None:
             _write(_sample(task, _expected_final(task)), folder / name)
@@ -131,11 +172,7 @@ def _sample(task: Task, expected: Expected) -> "pd.DataFrame":
     """A submission in the right form that knows nothing."""
     import pandas as pd
 
-    neutral = {
-        "value": "0",
-        "label": _commonest(task),
-        "probability": f"{1 / max(len(expected.values), 2):.6g}",
-    }[expected.predicts]
+    neutral = expected.neutral(_commonest(task))
     ids = {} if expected.id is None else {expected.id: list(expected.ids or ())}
     return pd.DataFrame({**ids, **{column: [neutral] * expected.rows for column in expected.values}})
 

@@ -123,7 +123,6 @@ _PACKAGES = (
 
 def make_card(task: Task, config: RunConfig, step: Step, **fields: Any) -> TaskCard:
     """The card of a step of this task; `fields` are what the step adds."""
-    fit_rows = min(config.max_search_rows, round(task.profile.train_rows * (1 - config.select_fraction)))
     return TaskCard(
         step=step,
         problem=task.problem,
@@ -135,7 +134,7 @@ def make_card(task: Task, config: RunConfig, step: Step, **fields: Any) -> TaskC
         time=task.time,
         submission_columns=task.submission_columns,
         profile=task.profile,
-        fit_rows=fit_rows,
+        fit_rows=config.fit_rows(task.profile.train_rows),
         script_seconds=config.exec_timeout,
         threads=config.threads,
         seed=config.seed,

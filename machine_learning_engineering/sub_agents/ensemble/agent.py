@@ -10,6 +10,7 @@ from machine_learning_engineering.shared_libraries.errors import ReplyFormatErro
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import prose_of
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.choose import best
 from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
 from machine_learning_engineering.sub_agents.board import Board
 from machine_learning_engineering.sub_agents.ensemble import prompt
@@ -73,7 +74,9 @@ async def implement_ensemble(desk: Desk, round_: int, solutions: dict[int, Attem
     """The first working ensemble script for a plan, or None."""
     card = desk.run.card("ensemble", attempt=round_, scripts=_refs(solutions), plan=plan)
     slot = Slot(STAGES["ensemble_plan_implement"], step=round_)
-    return await run_and_debug(desk, slot, prompt.render_ensemble(card, [one.script for one in solutions.values()]))
+    question = prompt.render_ensemble(card, [one.script for one in solutions.values()])
+    incumbent = best(solutions.values(), desk.run.task.metric)
+    return await run_and_debug(desk, slot, question, incumbent=incumbent)
 
 
 def _refs(solutions: dict[int, Attempt]) -> tuple[ScriptRef, ...]:

@@ -9,11 +9,13 @@ from machine_learning_engineering.shared_libraries.agents import Desk, Phase, Re
 from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys, result_dict
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import BranchFailed, MleError, ReplyFormatError
+from machine_learning_engineering.shared_libraries.models.offline.baseline import baseline_script
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, prose_of
+from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
-from machine_learning_engineering.shared_libraries.scoring.choose import adopt, ranked
+from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, ScriptRef
 from machine_learning_engineering.sub_agents.board import Board
 from machine_learning_engineering.sub_agents.initialization import prompt
@@ -26,13 +28,22 @@ def build_initialization(run: Run, board: Board) -> BaseAgent:
         await prepare_task(desk)
         board.summary = await summarize_task(desk)
         numbers = range(1, run.config.num_solutions + 1)
-        made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers))
-        board.solutions.update({t: one for t, one in zip(numbers, made, strict=True) if isinstance(one, Attempt)})
+        beside = [try_baseline(desk)] if run.config.baseline else []
+        made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers), *beside)
+        board.solutions.update({t: one for t, one in zip(numbers, made, strict=False) if isinstance(one, Attempt)})
         if not board.solutions:
             reasons = "; ".join(dict.fromkeys(str(one) for one in made))
             raise MleError(f"no model candidate made a valid submission: {reasons}")
 
     return Phase.of("initialization_agent", "Finds models, tries them, merges the best.", run, work)
+
+
+async def try_baseline(desk: Desk) -> Attempt:
+    """The attempt that the recipe library makes without any model: what the run hands in has to beat it."""
+    run, slot = desk.run, Slot(STAGES["baseline"])
+    made = await attempt(slot, baseline_script(run.card("candidate", solution=1, attempt=1)), run)
+    await desk.note(slot.agent_name, **attempt_keys(slot, made, run.task.metric, desk.state))
+    return made
 
 
 async def prepare_task(desk: Desk) -> None:
@@ -173,8 +184,9 @@ async def merge(desk: Desk, t: int, working: list[Attempt]) -> tuple[Attempt, in
         refs = (ScriptRef(name="base.py", score=best.value), ScriptRef(name="reference.py", score=reference.value))
         card = desk.run.card("merge", solution=t, attempt=i, scripts=refs)
         slot = _slot("merger", t, i)
-        made = await run_and_debug(desk, slot, prompt.render_merge(card, best.script, reference.script))
-        improved = made is not None and adopt(desk.run.task.metric, best, made)
+        question = prompt.render_merge(card, best.script, reference.script)
+        made = await run_and_debug(desk, slot, question, incumbent=best)
+        improved = await desk.run.adopts(best, made)
         if made is not None and improved:
             best, index = made, i
         await desk.note(
@@ -195,8 +207,8 @@ async def check_data_use(desk: Desk, t: int, best: Attempt) -> Attempt:
     def to_code(reply: str) -> str | None:
         return None if prompt.all_data_used(reply) else code_of(reply)
 
-    made = await run_and_debug(desk, slot, question, to_code)
-    chosen = made if made is not None and adopt(run.task.metric, best, made) else best
+    made = await run_and_debug(desk, slot, question, to_code, best)
+    chosen = made if made is not None and await run.adopts(best, made) else best
     keys = attempt_keys(slot, chosen, run.task.metric, desk.state)
     await desk.note(slot.agent_name, **{f"check_data_use_finish_{t}": True, **keys})
     run.write_script(slot, chosen.script)

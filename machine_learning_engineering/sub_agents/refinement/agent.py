@@ -12,7 +12,7 @@ from machine_learning_engineering.shared_libraries.errors import ReplyFormatErro
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, prose_of, replace_block
 from machine_learning_engineering.shared_libraries.runs.run import Run
-from machine_learning_engineering.shared_libraries.scoring.choose import adopt, ranked
+from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
 from machine_learning_engineering.sub_agents.ablation.agent import ablate
 from machine_learning_engineering.sub_agents.board import Board
@@ -43,7 +43,7 @@ async def refine(desk: Desk, t: int, board: Board) -> Attempt:
         best = await try_plans(desk, t, step, current, target) if target else None
         is_part = target is not None and target.code_block != current.script
         blocks += [target.code_block] if target and is_part else []
-        if best is not None and adopt(desk.run.task.metric, current, best):
+        if best is not None and await desk.run.adopts(current, best):
             current = board.solutions[t] = best
         ablations.append(summary)
         await _finish_step(desk, t, step, current, ablations, blocks)
@@ -132,7 +132,7 @@ async def implement(desk: Desk, t: int, step: int, k: int, current: Attempt, blo
     def to_code(reply: str) -> str:
         return replace_block(current.script, block, code_of(reply))
 
-    return await run_and_debug(desk, slot, prompt.render_implement(card, current.script, block), to_code)
+    return await run_and_debug(desk, slot, prompt.render_implement(card, current.script, block), to_code, current)
 
 
 def top_plans(results: list[PlanResult], desk: Desk) -> tuple[PlanResult, ...]:

@@ -8,11 +8,13 @@ from machine_learning_engineering.shared_libraries.common_util import copy_file
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
-from machine_learning_engineering.shared_libraries.runs.publish import SUBMISSION, Publisher
+from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 from machine_learning_engineering.sub_agents.submission import prompt
+from machine_learning_engineering.sub_agents.submission.blend import blend_attempts
 
 FALLBACKS = 3  # next-best attempts whose final run is tried when the winner's fails
 
@@ -24,11 +26,41 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
         best = ranked([one for one in run.attempts if one.slot.stage.kind == "solution"], run.task.metric)
         if not best:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
-        made, execution = await settle(desk, publisher, best)
+        best = await prefer_baseline(run, best)
+        blended = await blend_attempts(desk, best) if run.config.use_blend else None
+        settled = await publisher.settle([blended]) if blended else None
+        made, execution = settled or await settle(desk, publisher, best)
         await hand_in(desk, made, execution)
+        await audit(desk, made)
 
     name = "submission_and_debug_loop_agent"
     return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
+
+
+async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
+    """`best` with the baseline first, unless the best script beats it by more than one standard error."""
+    baseline = next((one for one in best if one.slot.stage.name == "baseline"), None)
+    if baseline is None or baseline is best[0]:
+        return best
+    comparison = await run.compare(best[0], baseline)
+    beaten = comparison is None or comparison.gain > comparison.error
+    kept = run.decide("keep baseline", lambda: (not beaten, f"the best script against it: {comparison}"))
+    return [baseline, *(one for one in best if one is not baseline)] if kept else best
+
+
+async def audit(desk: Desk, made: Attempt) -> None:
+    """Scores the winner on the rows that chose nothing, and notes how much its search score promised too much."""
+    audited = await desk.run.audit(made)
+    if audited is None or audited.score.value is None or made.value is None:
+        return
+    await desk.note(
+        "audit_agent",
+        audit_score=audited.score.value,
+        audit_interval=[audited.low, audited.high],
+        audit_rows=audited.score.rows,
+        select_score=made.value,
+        optimism=desk.run.task.metric.gain(made.value, over=audited.score.value),
+    )
 
 
 async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple[Attempt, Execution]:
@@ -36,7 +68,7 @@ async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple
     if settled := await publisher.settle(best[:1]):
         return settled
     if repaired := await repair(desk, best[0]):
-        publisher.publish_script(repaired)
+        await publisher.publish_script(repaired)
         return repaired, repaired.execution
     if settled := await publisher.settle(best[1 : 1 + FALLBACKS]):
         return settled

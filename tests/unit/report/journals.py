@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.records import (
-    Execution,
+from machine_learning_engineering.shared_libraries.entries import (
     JournalEntry,
     LlmCall,
-    Outcome,
     Published,
     RunStarted,
-    Score,
     Scored,
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.records import Execution, Outcome, Score
 from machine_learning_engineering.shared_libraries.runs.journal import sha256, write_atomically
 from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from machine_learning_engineering.shared_libraries.code_util import STAGES
-from machine_learning_engineering.shared_libraries.records import Decision, RunEnded, Slot
+from machine_learning_engineering.shared_libraries.entries import Decision, RunEnded
+from machine_learning_engineering.shared_libraries.records import Slot
 from machine_learning_engineering.shared_libraries.report.lineage import address, decided, left_out
 from machine_learning_engineering.shared_libraries.report.story import read_story, tell
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from machine_learning_engineering.shared_libraries.entries import Decision, LlmCall, StateDelta
 from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.records import Decision, LlmCall, StateDelta
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, is_open, read_journal, unpack
 
 

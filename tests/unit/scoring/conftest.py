@@ -32,6 +32,7 @@ def build_task(
     group: str | None = None,
     time: str | None = None,
     others: tuple[Path, ...] = (),
+    shared_groups: bool = True,
 ) -> Task:
     """A task of `rows` training and 10 test rows: columns id, x, g (groups of 5), t (shuffled days), y."""
     rng = random.Random(1)
@@ -45,6 +46,8 @@ def build_task(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.csv").write_text("\n".join([header, *lines]) + "\n")
     test = [line.rsplit(",", 1)[0] for line in lines[:10]]
+    if not shared_groups:
+        test = [line.replace(",g", ",new") for line in test]
     (folder / "test.csv").write_text("\n".join([header.rsplit(",", 1)[0], *test]) + "\n")
     target = ColumnProfile(name="y", kind="numeric", missing=0, unique=rows)
     counts = tuple(rows // len(classes) for _ in classes)

@@ -60,25 +60,25 @@ def submit(task: Task, folder: Path, shift: float) -> None:
 def test_the_score_is_taken_on_hidden_labels_whatever_is_printed(task: Task, tmp_path: Path) -> None:
     submit(task, tmp_path, shift=2.0)
     printed = execution(tmp_path, stdout="Final Validation Performance: 0.0")
-    verdict = score(task, SEARCH, printed, CONFIG, enforced=False)
+    verdict = score(task, [SEARCH], [printed], CONFIG, enforced=False)
     assert verdict.value == pytest.approx(2.0)
     assert (verdict.reported, verdict.rows, verdict.source) == (0.0, 12, "sealed_unenforced")
 
 
 def test_only_an_enforcing_sandbox_gives_sealed_scores(task: Task, tmp_path: Path) -> None:
     submit(task, tmp_path, shift=1.0)
-    assert score(task, SEARCH, execution(tmp_path), CONFIG, enforced=True).source == "sealed"
+    assert score(task, [SEARCH], [execution(tmp_path)], CONFIG, enforced=True).source == "sealed"
 
 
 def test_a_failed_script_has_no_score_even_with_a_submission(task: Task, tmp_path: Path) -> None:
     submit(task, tmp_path, shift=0.0)
-    verdict = score(task, SEARCH, execution(tmp_path, "timeout"), CONFIG, enforced=True)
+    verdict = score(task, [SEARCH], [execution(tmp_path, "timeout")], CONFIG, enforced=True)
     assert verdict.value is None
     assert verdict.reason == "The script was ended after 600 seconds; make it faster."
 
 
 def test_a_missing_submission_is_a_reason(task: Task, tmp_path: Path) -> None:
-    verdict = score(task, SEARCH, execution(tmp_path), CONFIG, enforced=True)
+    verdict = score(task, [SEARCH], [execution(tmp_path)], CONFIG, enforced=True)
     assert verdict.value is None
     assert "did not write ./final/submission.csv" in (verdict.reason or "")
 
@@ -86,5 +86,5 @@ def test_a_missing_submission_is_a_reason(task: Task, tmp_path: Path) -> None:
 def test_the_final_view_is_checked_and_not_scored(task: Task, tmp_path: Path) -> None:
     (tmp_path / "final").mkdir()
     (tmp_path / "final" / "submission.csv").write_text("id,y\n" + "".join(f"0{i},1\n" for i in range(10)))
-    verdict = score(task, FINAL, execution(tmp_path), CONFIG, enforced=True)
+    verdict = score(task, [FINAL], [execution(tmp_path)], CONFIG, enforced=True)
     assert (verdict.value, verdict.reason, verdict.rows) == (None, None, 10)

@@ -1,13 +1,22 @@
 """The held-out rows: disjoint from the rest, deterministic, stratified, whole groups, last in time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import TaskError
-from machine_learning_engineering.shared_libraries.scoring.split import MAX_HELD_OUT_ROWS, classes_of, draw, hold_out
+from machine_learning_engineering.shared_libraries.records import Task
+from machine_learning_engineering.shared_libraries.scoring.split import (
+    MAX_HELD_OUT_ROWS,
+    Split,
+    classes_of,
+    draw,
+    split,
+)
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 from tests.unit.scoring.conftest import ACCURACY, build_task
 
@@ -19,61 +28,95 @@ KINDS = {
 }
 
 
+def split_of(task: Task, **settings: Any) -> Split:
+    return split(task, read_table(task.train), RunConfig(**settings))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, deadline=None)
-@given(rows=st.integers(12, 90), seed=st.integers(0, 2**32 - 1), fraction=st.floats(0.05, 0.85))
+@given(
+    rows=st.integers(12, 90), seed=st.integers(0, 2**32 - 1), folds=st.integers(1, 6), fraction=st.floats(0.05, 0.85)
+)
 def test_the_split_is_a_pure_function(
-    kind: str, rows: int, seed: int, fraction: float, tmp_path_factory: pytest.TempPathFactory
+    kind: str, rows: int, seed: int, folds: int, fraction: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     task = build_task(tmp_path_factory.mktemp("task"), rows=rows, **KINDS[kind])
-    train = read_table(task.train)
-    held = hold_out(task, train, seed, fraction)
-    assert list(held) == sorted(set(held))
-    assert 0 < len(held) < rows
-    assert set(held) <= set(range(rows))
-    assert list(held) == list(hold_out(task, train, seed, fraction))
+    made = split_of(task, seed=seed, folds=folds, select_fraction=fraction)
+    again = split_of(task, seed=seed, folds=folds, select_fraction=fraction)
+    held = [row for fold in made.folds for row in fold]
+    assert len(held) == len(set(held))
+    assert len(made.audit) == 0
+    for fold, same in zip(made.folds, again.folds, strict=True):
+        assert list(fold) == sorted(fold) == list(same)
+        assert 0 < len(fold) < rows
+        assert set(fold) <= set(range(rows))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folds_and_audit_share_no_row_and_folds_cover_the_rest(kind: str, tmp_path: Path) -> None:
+    task = build_task(tmp_path, rows=600, **KINDS[kind])
+    made = split_of(task)
+    rows = [row for part in (*made.folds, made.audit) for row in part]
+    assert len(rows) == len(set(rows))
+    assert len(made.audit) == pytest.approx(90, abs=5) if kind != "timed" else len(made.audit) > 0
+    assert kind == "timed" or len(rows) == 600
+    assert len(made.folds) == (1 if kind == "timed" else 5)
 
 
 def test_seed_and_digest_change_the_split(tmp_path: Path) -> None:
     task = build_task(tmp_path)
-    train = read_table(task.train)
-    first = list(hold_out(task, train, 1, 0.3))
-    assert first != list(hold_out(task, train, 2, 0.3))
-    assert first != list(hold_out(task.model_copy(update={"digest": "e"}), train, 1, 0.3))
+    first = list(split_of(task, seed=1).folds[0])
+    assert first != list(split_of(task, seed=2).folds[0])
+    assert first != list(split_of(task.model_copy(update={"digest": "e"}), seed=1).folds[0])
 
 
-def test_every_class_gives_its_share(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folds", [1, 5])
+def test_every_class_gives_its_share(folds: int, tmp_path: Path) -> None:
     task = build_task(tmp_path, rows=60, problem="binary", metric=ACCURACY, classes=("a", "a", "b"))
     train = read_table(task.train)
-    held = train["y"].iloc[hold_out(task, train, 1, 0.2)]
-    assert held.value_counts().to_dict() == {"a": 8, "b": 4}
+    for fold in split_of(task, folds=folds, select_fraction=0.2).folds:
+        assert train["y"].iloc[fold].value_counts().to_dict() == {"a": 8, "b": 4}
 
 
-def test_groups_stay_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folds", [1, 5])
+def test_groups_stay_whole(folds: int, tmp_path: Path) -> None:
+    task = build_task(tmp_path, group="g", shared_groups=False)
+    train = read_table(task.train)
+    for fold in split_of(task, folds=folds, select_fraction=0.2).folds:
+        inside = set(train["g"].iloc[fold])
+        assert not inside & set(train["g"].drop(index=train.index[fold]))
+        assert len(fold) in (10, 15)
+
+
+def test_groups_that_the_test_file_shares_may_be_torn(tmp_path: Path) -> None:
+    """There a model meets rows of groups that it knows, and so it does on held-out rows: here those of g0 and g1."""
     task = build_task(tmp_path, group="g")
     train = read_table(task.train)
-    held = hold_out(task, train, 1, 0.2)
-    inside = set(train["g"].iloc[held])
-    assert not inside & set(train["g"].drop(index=train.index[held]))
-    assert len(held) == 10
+    folds = split_of(task).folds
+    fold_of = {row: number for number, fold in enumerate(folds) for row in fold}
+    torn = {g for g, rows in train.groupby("g").groups.items() if len({fold_of[row] for row in rows}) > 1}
+    assert torn
+    assert torn <= {"g0", "g1"}
 
 
 def test_the_last_rows_in_time_are_held_out(tmp_path: Path) -> None:
-    task = build_task(tmp_path, time="t")
-    train = read_table(task.train)
-    held = hold_out(task, train, 1, 0.2)
-    assert train["t"].iloc[held].min() > train["t"].drop(index=train.index[held]).max()
+    task = build_task(tmp_path, rows=600, time="t")
+    train, made = read_table(task.train), split_of(task)
+    before = train["t"].drop(index=train.index[[*made.folds[0], *made.audit]])
+    assert before.max() < train["t"].iloc[made.folds[0]].min()
+    assert train["t"].iloc[made.folds[0]].max() < train["t"].iloc[made.audit].min()
 
 
 def test_a_time_that_is_no_time_is_named(tmp_path: Path) -> None:
     task = build_task(tmp_path, time="g")
     with pytest.raises(TaskError, match=r"'g'.*neither a number nor a date"):
-        hold_out(task, read_table(task.train), 1, 0.2)
+        split_of(task)
 
 
-def test_at_most_so_many_rows_are_held_out(tmp_path: Path) -> None:
+def test_large_tables_are_split_once_and_at_most_so_many_rows_are_held_out(tmp_path: Path) -> None:
     task = build_task(tmp_path, rows=50_000)
-    assert len(hold_out(task, read_table(task.train), 1, 0.8)) == MAX_HELD_OUT_ROWS
+    made = split_of(task, select_fraction=0.45, audit_fraction=0.45)
+    assert [len(made.folds), len(made.folds[0]), len(made.audit)] == [1, MAX_HELD_OUT_ROWS, MAX_HELD_OUT_ROWS]
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=8), st.data())

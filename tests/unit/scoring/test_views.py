@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Task
+from machine_learning_engineering.shared_libraries.records import AUDIT, FINAL, SEARCH, Task
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
 from machine_learning_engineering.shared_libraries.scoring.views import (
     expected_submission,
+    fold_views,
     held_out,
     may_hold_labels,
     stage,
@@ -39,6 +40,25 @@ def test_no_file_of_a_search_view_holds_a_held_out_label(task: Task, tmp_path: P
     assert held is not None
     texts = [path.read_text() for path in staged.path.rglob("*") if path.is_file()]
     assert not [label for label in held.labels for text in texts if f",{label}\n" in text]
+
+
+def test_audit_rows_are_in_no_search_view_and_select_rows_are_in_the_audit_view(tmp_path: Path) -> None:
+    task = build_task(tmp_path / "t", rows=600)
+    audited = held_out(task, AUDIT, CONFIG)
+    assert audited is not None
+    secret = set(audited.labels)
+    seen: set[str] = set()
+    for view in fold_views(task, CONFIG):
+        path = stage(task, view, CONFIG, tmp_path / "views").path
+        fit = set(read_table(path / "train.csv")["y"])
+        held = held_out(task, view, CONFIG)
+        assert held is not None
+        assert not fit & (secret | set(held.labels))
+        assert len(fit) + len(held.labels) + len(secret) == 600
+        seen |= set(held.labels)
+    path = stage(task, AUDIT, CONFIG, tmp_path / "views").path
+    assert set(read_table(path / "train.csv")["y"]) == seen
+    assert len(read_table(path / "test.csv")) == len(secret)
 
 
 def test_the_final_view_holds_the_real_files(task: Task, tmp_path: Path) -> None:

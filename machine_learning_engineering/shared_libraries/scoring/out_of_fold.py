@@ -1,0 +1,107 @@
+"""What a script predicted for rows that it had no labels of, and what two such predictions say of each other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.records import Z_95, Comparison, Execution, Task, View
+from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
+from machine_learning_engineering.shared_libraries.scoring.submission import accept
+from machine_learning_engineering.shared_libraries.scoring.views import held_out
+from machine_learning_engineering.shared_libraries.tasks.metrics import compute, contributions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions beside the truth, in the order of the views: each has a row for each held-out row.
+
+    `predictions` has the shape (n_rows,), or (n_rows, n_values) where a submission has several value columns; columns
+    named after the classes are in the order of the classes. `folds` has the number of the view that a row was in.
+    """
+
+    task: Task
+    truth: "Array"
+    predictions: "Array"
+    folds: "Array"
+    notes: tuple[str, ...] = ()  # what was repaired in the submissions
+
+    @property
+    def count(self) -> int:
+        """How many views were predicted."""
+        return int(self.folds[-1]) + 1
+
+    def first(self, count: int) -> "OutOfFold":
+        """The rows of the first `count` views."""
+        keep = self.folds < count
+        return OutOfFold(self.task, self.truth[keep], self.predictions[keep], self.folds[keep])
+
+    def value(self) -> float:
+        """The metric over all rows. Raises: SubmissionError where there is no finite value."""
+        return compute(self.task.metric, self.truth, self.predictions, self.task.profile.classes)
+
+    def contributions(self) -> "Array":
+        """Each row's share of the metric, shape (n_rows,)."""
+        return contributions(self.task.metric, self.truth, self.predictions, self.task.profile.classes)
+
+    def interval(self, rows: int) -> tuple[float, float]:
+        """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence."""
+        shares = self.contributions()
+        half = Z_95 * _standard_error(shares) * math.sqrt(1 + len(shares) / max(rows, 1))
+        return self.value() - half, self.value() + half
+
+
+def read_predictions(
+    task: Task, views: Sequence[View], executions: Sequence[Execution], config: RunConfig
+) -> OutOfFold | None:
+    """What the executions of one script on these views predicted; None if nobody has labels of a view.
+
+    Raises: SubmissionError for a submission that does not hold what it must.
+    """
+    import numpy as np
+
+    truths, predictions, folds, notes = [], [], [], tuple[str, ...]()
+    for number, (view, execution) in enumerate(zip(views, executions, strict=True)):
+        held = held_out(task, view, config)
+        if held is None:
+            return None
+        accepted = accept(execution.folder / SUBMISSION, held.expected)
+        notes = notes or accepted.notes
+        predictions.append(values_of(task, accepted.predictions))
+        truths.append(truth_of(task, held.labels))
+        folds.append(np.full(len(held.rows), number))
+    return OutOfFold(task, np.concatenate(truths), np.concatenate(predictions), np.concatenate(folds), notes)
+
+
+def truth_of(task: Task, labels: "pd.Series[str]") -> "Array":
+    """Labels as metrics take them: numbers where numbers are predicted, else text."""
+    dtype: Any = float if task.metric.predicts == "value" else object
+    return labels.to_numpy(dtype=dtype)
+
+
+def values_of(task: Task, table: "pd.DataFrame") -> "Array":
+    """Accepted predictions as metrics take them: (n_rows,), or a column for each class, in the order of the classes."""
+    classes = list(task.profile.classes)
+    values: Array = (table[classes] if set(table.columns) == set(classes) else table).to_numpy()
+    return values[:, 0] if values.shape[1] == 1 else values
+
+
+def compare(challenger: OutOfFold, incumbent: OutOfFold) -> Comparison:
+    """How much better the challenger is on the rows that both predicted, and how sure that is."""
+    count = min(challenger.count, incumbent.count)
+    challenger, incumbent = challenger.first(count), incumbent.first(count)
+    differences = challenger.contributions() - incumbent.contributions()
+    gain = challenger.task.metric.gain(challenger.value(), over=incumbent.value())
+    return Comparison(gain=gain, error=_standard_error(differences), rows=len(differences))
+
+
+def _standard_error(shares: "Array") -> float:
+    """Of the mean of these shares; 0 for a single row, of which nothing is known."""
+    return float(shares.std(ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else 0.0

@@ -1,0 +1,122 @@
+"""True scores: every competitive script on all folds, the winner on rows that chose nothing, blends for free."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machine_learning_engineering import client
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.entries import Audited, Decision, Scored, ScriptRun
+from machine_learning_engineering.shared_libraries.runs.journal import read_journal
+from tests.fixtures import tiny
+
+
+@pytest.fixture
+def solve(tmp_path: Path) -> Any:
+    task = tiny.make_task(tmp_path / "task" / "tiny", rows=600)
+
+    async def go(replies: dict[str, Any] | None = None, out: str = "run", **settings: Any) -> client.Result:
+        path = tmp_path / f"{out}.replies.json"
+        path.write_text(json.dumps(replies or tiny.replies()))
+        config = RunConfig(**{"agent_model": f"scripted/{path}", "exec_timeout": 20, **settings})
+        return await client.solve(client.find_request(task), config, tmp_path / out)
+
+    return go
+
+
+def views_of(folder: Path, slot: str) -> list[str]:
+    return [entry.view for entry in read_journal(folder) if isinstance(entry, ScriptRun) and entry.slot == slot]
+
+
+async def test_a_script_is_scored_on_every_row_that_is_not_audited(solve) -> None:
+    result = await solve()
+    scored = {e.slot: e.score for e in read_journal(result.folder) if isinstance(e, Scored)}
+    assert (scored["init_code_1_1"].rows, scored["init_code_1_1"].folds) == (510, 5)
+    searched = [view for view in views_of(result.folder, "init_code_1_1") if view != "final"]
+    assert sorted(searched) == [f"search-{fold}" for fold in range(5)]
+
+
+async def test_a_script_that_is_clearly_behind_runs_on_one_fold_and_never_wins(solve) -> None:
+    replies = tiny.replies()
+    replies["plan_implement_initial_agent_1"] = [tiny.fenced(tiny.solution(0.0, -3.0))]
+    result = await solve(replies)
+    slot = "train_code_improve_0_0_1"
+    assert views_of(result.folder, slot) == ["search-0"]
+    made = next(one for one in result.attempts if one.slot.code_key == slot)
+    assert made.succeeded
+    assert "clearly behind on the first fold" in (made.score.stopped or "")
+    assert made.score.rows == 102
+
+
+async def test_a_script_that_fails_on_a_later_fold_is_told_how(solve) -> None:
+    """Its rows are those of another fold; the error of that fold is what its author gets to read."""
+    replies = tiny.replies()
+    first = tiny.solution(0.0, 2.0)
+    moody = first.replace("# --- model", "assert train[0]['id'] == '0' and train[1]['id'] == '1', 'moody'\n# --- model")
+    replies["model_eval_agent_1_1"] = [tiny.fenced(moody)]
+    replies["model_eval_debug_agent_1_1"] = [tiny.fenced(first)]
+    replies["model_eval_bug_summary_agent_1_1"] = ["moody"]
+    result = await solve(replies)
+    failed, mended = [one for one in result.attempts if one.slot.code_key == "init_code_1_1"][:2]
+    assert "moody" in failed.problem
+    assert mended.succeeded
+
+
+async def test_the_winner_is_audited_once_on_rows_that_chose_nothing(solve) -> None:
+    result = await solve()
+    audits = [e for e in read_journal(result.folder) if isinstance(e, Audited)]
+    assert [one.slot for one in audits] == [result.winner.slot.code_key]
+    assert audits[0].score.rows == 90
+    assert audits[0].low < audits[0].score.value < audits[0].high
+    state = json.loads((result.folder / "tiny" / "final_state.json").read_text())
+    assert state["audit_score"] == audits[0].score.value
+    assert state["optimism"] == pytest.approx(audits[0].score.value - result.winner.value)
+
+
+async def test_a_run_taken_up_repeats_neither_fold_nor_audit(solve) -> None:
+    first = await solve()
+    count = len(read_journal(first.folder))
+    again = await solve()
+    added = read_journal(again.folder)[count:]
+    assert not [entry for entry in added if isinstance(entry, ScriptRun | Scored | Audited | Decision)]
+    assert again.submission.read_bytes() == first.submission.read_bytes()
+
+
+async def test_adopted_steps_say_how_sure_they_are(solve) -> None:
+    result = await solve()
+    why = [e.why for e in read_journal(result.folder) if isinstance(e, Decision) and e.what.startswith("adopt ")]
+    assert why
+    assert all("real" in one or "within noise" in one for one in why)
+
+
+async def test_a_blend_that_is_better_is_handed_in_and_runs_alone(solve, tmp_path: Path) -> None:
+    """Two ensembles that err in opposite directions: their mean is right, and costs neither call nor script."""
+    replies = tiny.replies()
+    replies["ensemble_plan_implement_initial_agent"] = [tiny.fenced(tiny.solution(2.0, 3.0))]
+    replies["ensemble_plan_implement_agent"] = [tiny.fenced(tiny.solution(0.0, 3.0)), "..."]
+    result = await solve(replies)
+    assert result.winner.slot.code_key == "blend_code"
+    assert views_of(result.folder, "blend_code") == ["final", "audit"]
+    alone = tmp_path / "alone"
+    (alone / "input").mkdir(parents=True)
+    for name in ("train.csv", "test.csv"):
+        (alone / "input" / name).write_bytes((tmp_path / "task" / "tiny" / name).read_bytes())
+    (alone / "solution.py").write_bytes(result.solution.read_bytes())
+    command = [sys.executable, "solution.py"]
+    await asyncio.to_thread(subprocess.run, command, cwd=alone, check=True, capture_output=True)
+    assert (alone / "final" / "submission.csv").read_bytes() == result.submission.read_bytes()
+
+
+async def test_the_baseline_stands_where_nothing_beats_it_clearly(solve) -> None:
+    bad = tiny.solution(50.0, 0.0)
+    replies = {name: [tiny.fenced(bad)] if "implement" in name else given for name, given in tiny.replies().items()}
+    for name in list(replies):
+        if name.startswith("model_eval_agent"):
+            replies[name] = [tiny.fenced(bad)]
+    result = await solve(replies, use_baseline=True, use_blend=False, outer_loop_round=0, num_solutions=1)
+    assert result.winner.slot.code_key == "baseline_code"
