@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = {
     "offline": "the offline model on tasks with known truth, against default LightGBM and the trivial baseline",
     "pipeline": "our own cost: a default run with a scripted model at 0 s and 2 s a call, against its critical path",
+    "coverage": "whether the audit interval holds the true score as often as it says, on tasks with known truth",
     "selection": "what the rule of adoption costs and gains: true gain, false adoptions, optimism, by its strictness",
     "start": "seconds until a script's first line, in a warm fork against a fresh interpreter, with every layer on",
     "scheduler": "1,000 trivial jobs through one and two slots; two cross-validations at once against one by one",

@@ -69,7 +69,9 @@ def _compare(request: TaskRequest, truth: Path, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "machine_learning_engineering.cli", "run", str(request.source), "--out", str(out)]
     command += [f"--{key}={getattr(request, key)}" for key in ("target", "metric") if getattr(request, key)]
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ended.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\nended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr}")
     seconds = time.perf_counter() - started
     task = load_task(request, folder / "load")
     wanted = pd.read_csv(truth, dtype=str)[task.target]

@@ -12,6 +12,7 @@ from machine_learning_engineering._cli_options import (
     AsJson,
     Candidates,
     Debug,
+    Folds,
     Minutes,
     Model,
     Rounds,
@@ -80,6 +81,7 @@ def config(
     solutions: Solutions = None,
     candidates: Candidates = None,
     rounds: Rounds = None,
+    folds: Folds = None,
     minutes: Minutes = None,
     timeout: Timeout = None,
     seed: Seed = None,
@@ -94,7 +96,7 @@ def config(
     """
     from machine_learning_engineering.shared_libraries.monitoring import settings, tables
 
-    flags = settings_of(model, api_base, solutions, candidates, rounds, minutes, timeout, seed, sandbox)
+    flags = settings_of(model, api_base, solutions, candidates, rounds, folds, minutes, timeout, seed, sandbox)
     found = settings.settings(settings.configure(flags, FLAGS), flags, FLAGS)
     warnings = settings.misspelt()
     if as_json:

@@ -25,6 +25,10 @@ ApiBase = Annotated[
 Solutions = Annotated[int | None, typer.Option(help="Solutions developed side by side.", rich_help_panel=SEARCH)]
 Candidates = Annotated[int | None, typer.Option(help="Models tried for each solution.", rich_help_panel=SEARCH)]
 Rounds = Annotated[int | None, typer.Option(help="Refinement steps of each solution.", rich_help_panel=SEARCH)]
+Folds = Annotated[
+    int | None,
+    typer.Option(help="Folds that score a script on up to 10,000 rows; 1 is quickest.", rich_help_panel=SEARCH),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(help="Wall-clock minutes for the whole run; without it, no limit.", rich_help_panel=SEARCH),
@@ -44,6 +48,7 @@ FLAGS = {
     "num_solutions": "--solutions",
     "num_model_candidates": "--candidates",
     "outer_loop_round": "--rounds",
+    "folds": "--folds",
     "minutes": "--minutes",
     "exec_timeout": "--timeout",
     "seed": "--seed",

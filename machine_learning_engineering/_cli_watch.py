@@ -44,10 +44,24 @@ class Watch:
             return
         try:
             self.view.show(entry)
+            if entry.kind == "run_started":
+                self._warn(entry)
         except BrokenPipeError:
             self._hush()
-        except (Exception, SystemExit):  # rich raises the latter where a pipe is closed
+        except SystemExit:  # what rich raises where a pipe is closed
             self._shown = False
+        except Exception as exc:
+            self._shown = False
+            print(f"The display failed ({type(exc).__name__}: {exc}); the run goes on without it.", file=sys.stderr)
+
+    def _warn(self, begun: "RunStarted") -> None:
+        """Says what the run's time limit has no room for, unless there is nothing left to run."""
+        from machine_learning_engineering.shared_libraries.monitoring.budget import warning
+        from machine_learning_engineering.shared_libraries.monitoring.ending import had_ended
+
+        told = warning(begun.config)
+        if told and self._place is not None and not had_ended(self._place):
+            self.view.warn(told)
 
     def finish(self, result: "Result") -> None:
         """Shows the result of a finished run."""

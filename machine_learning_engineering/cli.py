@@ -17,6 +17,7 @@ from machine_learning_engineering._cli_options import (
     ApiBase,
     Candidates,
     Debug,
+    Folds,
     Minutes,
     Model,
     Rounds,
@@ -126,6 +127,7 @@ def run(
     solutions: Solutions = None,
     candidates: Candidates = None,
     rounds: Rounds = None,
+    folds: Folds = None,
     minutes: Minutes = None,
     timeout: Timeout = None,
     seed: Seed = None,
@@ -154,8 +156,9 @@ def run(
 
     A terminal shows progress live; a pipe or a file gets one line for each thing that happened.
 
-    Ctrl-C once finishes up: scripts end, the best submission stays, and the same command goes on later. Ctrl-C twice
-    stops at once.
+    Ctrl-C once finishes up: scripts end, the best submission stays, and the same command goes on later.
+
+    Ctrl-C twice stops at once.
     """
     watch = Watch(out, quiet, as_json)
     try:
@@ -172,7 +175,7 @@ def run(
             time=time_column,
             description=description,
         )
-        flags = settings_of(model, api_base, solutions, candidates, rounds, minutes, timeout, seed, sandbox)
+        flags = settings_of(model, api_base, solutions, candidates, rounds, folds, minutes, timeout, seed, sandbox)
         config = configure(flags, FLAGS)
         result = watch.until_stopped(solve(request, config, out, listener=watch.take))
         watch.finish(result)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
-from machine_learning_engineering.shared_libraries.prompt_parts import RESPONSE_FORMAT, contract, page, shown
+from machine_learning_engineering.shared_libraries.prompt_parts import (
+    RESPONSE_FORMAT,
+    contract,
+    fenced,
+    page,
+    section,
+    shown,
+)
 from machine_learning_engineering.shared_libraries.replies import json_of
 from machine_learning_engineering.shared_libraries.tasks.card import TaskCard
 
@@ -45,12 +52,22 @@ class Leakage:
     code_block: str
 
 
-def render_leakage_check(card: TaskCard, code: str) -> str:
-    return page(card, "leakage_check", LEAKAGE_CHECK, shown(card, code), reply=CHECK_REPLY)
+def render_leakage_check(card: TaskCard, code: str, found: str = "") -> str:
+    """The question whether a script leaks; `found` is what static rules say of it, one line each."""
+    return page(card, "leakage_check", LEAKAGE_CHECK, shown(card, code), _found(found), reply=CHECK_REPLY)
 
 
-def render_leakage_repair(card: TaskCard, code: str) -> str:
-    return page(card, "leakage_repair", LEAKAGE_REPAIR, shown(card, code), contract(card), reply=RESPONSE_FORMAT)
+def render_leakage_repair(card: TaskCard, code: str, found: str = "") -> str:
+    sections = (shown(card, code), _found(found), contract(card))
+    return page(card, "leakage_repair", LEAKAGE_REPAIR, *sections, reply=RESPONSE_FORMAT)
+
+
+def _found(found: str) -> str:
+    """The section with what static rules found; empty where they found nothing."""
+    if not found:
+        return ""
+    note = "They follow values through the script, so they are seldom wrong; they do not see everything."
+    return section("What static rules found", f"{note}\n\n{fenced(found)}")
 
 
 def parse_leakage(reply: str) -> Leakage:

@@ -4,6 +4,8 @@ The verdict belongs to the very text that was checked: a rewritten script is che
 which runs unjudged.
 """
 
+import asyncio
+
 from google.adk.agents.callback_context import CallbackContext
 
 from machine_learning_engineering.shared_libraries.agents import Desk
@@ -19,6 +21,7 @@ from machine_learning_engineering.shared_libraries.errors import ReplyFormatErro
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import code_of, parsed
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
+from machine_learning_engineering.shared_libraries.scoring.leaks import advice, find_leaks
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
 
 _REPAIRS = 2  # of one script; after that it runs as it is
@@ -56,7 +59,7 @@ async def _check(desk: Desk, slot: Slot, code: str) -> Attempt | None:
         state[slot.key("extract_status")] = True
         return None if verdict.leaks else await evaluate_code(callback_context, desk.run)
 
-    prompt = render_leakage_check(card, code)
+    prompt = render_leakage_check(card, code, await _found(desk, code))
     return await desk.ask(slot.agent("check_leakage_agent"), "check", prompt, take, temperature=0.0)
 
 
@@ -73,7 +76,12 @@ async def _repair(desk: Desk, slot: Slot, code: str) -> str:
         callback_context.state.update({slot.code_key: repaired, **unjudged})
         return repaired
 
-    return await desk.ask(agent, "check", render_leakage_repair(card, code), take, temperature=0.0)
+    prompt = render_leakage_repair(card, code, await _found(desk, code))
+    return await desk.ask(agent, "check", prompt, take, temperature=0.0)
+
+
+async def _found(desk: Desk, code: str) -> str:
+    return advice(await asyncio.to_thread(find_leaks, code, desk.run.task))
 
 
 async def _run_as_it_is(desk: Desk, slot: Slot, code: str) -> Attempt:

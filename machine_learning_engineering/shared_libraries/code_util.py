@@ -15,10 +15,20 @@ from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ConfigError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
 from machine_learning_engineering.shared_libraries.execution.validator import Policy, Rule, validate
-from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Job, Limits, Metric, Slot, Stage
+from machine_learning_engineering.shared_libraries.records import (
+    Attempt,
+    Execution,
+    Job,
+    Limits,
+    Metric,
+    Slot,
+    Stage,
+    Task,
+)
 from machine_learning_engineering.shared_libraries.replies import MARKER, calls_exit
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.leaks import find_leaks, told_by_validator
 from machine_learning_engineering.shared_libraries.scoring.score import parse_score
 
 if TYPE_CHECKING:
@@ -250,10 +260,16 @@ async def evaluate_code(callback_context: "CallbackContext", run: Run | None = N
     made = await attempt(slot, code, run)
     state.update(attempt_keys(slot, made, run.task.metric, state))
     if run.config.validation != "off":  # it advises; the sandbox is the boundary
-        report = await asyncio.to_thread(validate, code, _ADVISING)
-        if report.text or state.get(f"{slot.result_key}_advice"):
-            state[f"{slot.result_key}_advice"] = report.text
+        advice = await asyncio.to_thread(_advice, code, run.task)
+        if advice or state.get(f"{slot.result_key}_advice"):
+            state[f"{slot.result_key}_advice"] = advice
     return made
+
+
+def _advice(code: str, task: Task) -> str:
+    """What is suspicious about a script, one line each: what the sandbox will refuse, and what leaks."""
+    leaks = [str(leak) for leak in find_leaks(code, task) if not told_by_validator(leak)]
+    return "\n".join(filter(None, [validate(code, _ADVISING).text, *leaks]))
 
 
 def attempt_keys(slot: Slot, made: Attempt, metric: Metric, state: Any) -> dict[str, Any]:

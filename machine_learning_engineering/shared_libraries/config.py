@@ -55,6 +55,11 @@ class RunConfig(Record):
     use_data_leakage_checker: bool | None = Field(
         None, description="check every script for leakage before it runs; None: on for real models"
     )
+    leak_audit: bool | None = Field(
+        None,
+        description="compare test with training rows, and run the winner once on shuffled labels; None: as the leakage "
+        "checker",
+    )
     use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
 
     # Ours
@@ -137,6 +142,11 @@ class RunConfig(Record):
     def leakage_checker(self) -> bool:
         """Whether scripts are checked for leakage before they run."""
         return self._real_model if self.use_data_leakage_checker is None else self.use_data_leakage_checker
+
+    @property
+    def audits_leaks(self) -> bool:
+        """Whether the data and the winner are checked for ways in which labels leak."""
+        return self.leakage_checker if self.leak_audit is None else self.leak_audit
 
     @property
     def baseline(self) -> bool:

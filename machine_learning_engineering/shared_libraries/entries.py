@@ -68,6 +68,9 @@ class Audited(Entry):
     high: float | None = None
 
 
+CHECK = "check:"  # begins the address of a decision that is a warning, or '' where there is nothing to warn of
+
+
 class Decision(Entry):
     """A choice that replay repeats: `what` is its address, `chosen` a JSON value, `why` a sentence for people."""
 

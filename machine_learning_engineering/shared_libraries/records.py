@@ -126,10 +126,11 @@ class View(Record):
     """Which rows a script sees.
 
     `search` holds one fold of the select rows back, and all audit rows; `audit` holds the audit rows alone back, to be
-    scored once at the end; `final` shows all rows and the real test file.
+    scored once at the end; `final` shows all rows and the real test file. `shuffled` is a search view whose training
+    labels are at the wrong rows.
     """
 
-    kind: Literal["search", "audit", "final"]
+    kind: Literal["search", "audit", "final", "shuffled"]
     fold: int = 0
 
     @property
@@ -140,6 +141,7 @@ class View(Record):
 SEARCH = View(kind="search")
 AUDIT = View(kind="audit")
 FINAL = View(kind="final")
+SHUFFLED = View(kind="shuffled")
 
 
 class StagedView(Record):

@@ -131,6 +131,16 @@ def test_runs_are_listed_and_compared(place: Path) -> None:
     assert "--seed" in mle("runs", "first", "sec", cwd=place).stdout
 
 
+def test_folds_are_chosen_and_told(place: Path) -> None:
+    assert mle(*RUN, "--rounds", "0", "--folds", "2", "--out", "two", cwd=place).returncode == 0
+    assert list((place / "two").glob("*/1/runs/*.fold1"))
+    assert not list((place / "two").glob("*/1/runs/*.fold2"))
+    assert "--folds 2" in (place / "two" / "report.html").read_text()
+    shown = mle("config", "--folds", "2", "--json", cwd=place).stdout
+    found = next(one for one in json.loads(shown)["settings"] if one["name"] == "folds")
+    assert (found["value"], found["source"], found["flag"]) == (2, "--folds", "--folds")
+
+
 def test_a_run_is_named_by_the_beginning_of_its_name(place: Path) -> None:
     assert mle(*RUN, "--rounds", "0", "--out", "mle-runs/first", cwd=place).returncode == 0
     done = mle("report", "fir", cwd=place)

@@ -183,6 +183,15 @@ CASES = [
         ("task_description.md has 10485760 bytes", "Shorten it"),
         (("task/train.csv", TRAIN), ("task/test.csv", TEST), ("task/task_description.md", "word " * 2**21)),
     ),
+    Case(
+        "too few groups",
+        (*PRICE, "--test", "test.csv", "--group", "height"),
+        ("'height'", "too few groups (2)", "Name another column with --group"),
+        (
+            ("train.csv", TRAIN_OF.format("".join(f"{i},{i % 13},{i % 2},{i % 13}\n" for i in range(60)))),
+            ("test.csv", TEST),
+        ),
+    ),
     Case("flag out of bounds", (*PRICE, "--seed", "-1"), ("seed", "-1", "comes from --seed")),
     Case("variable of another type", PRICE, ("'abc'", "MLE_SEED"), environment=(("MLE_SEED", "abc"),)),
     Case(

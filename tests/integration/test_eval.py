@@ -48,5 +48,6 @@ def test_the_cases_fail_for_a_copy_that_is_broken(module: str, good: str, bad: s
     assert good in text
     (copy / PACKAGE / module).write_text(text.replace(good, bad))
     done = evaluate(copy, "chat", tmp_path)
+    assert done.returncode == 1
     assert "Tests failed: 0" not in done.stdout
     assert "Tests failed: " in done.stdout, done.stdout + done.stderr

@@ -134,12 +134,57 @@ def test_a_run_is_started_seen_left_taken_up_and_downloaded(web: Web, browser: B
     assert sent == (folder / "final" / "submission.csv").read_bytes()
     assert browser.until("document.querySelectorAll('.chat-messages img').length") >= 2  # leaderboard, score over time
 
-    tab = "[...document.querySelectorAll('[role=tab]')].find((one) => one.innerText.includes('Artifacts'))"
-    browser.value(f"({tab}).click()")
-    browser.until("document.body.innerText.includes('submission.csv') && document.body.innerText.includes('Version')")
+    assert download(browser, "submission.csv", in_tmp / "downloads") == sent
     assert [line for line in browser.complaints() if not ADKS_OWN.search(line)] == []
+    browser.resize(390, 844)
+    assert browser.until("innerWidth == 390 && document.documentElement.scrollWidth") <= 390
     if pictures:
         picture_all(browser, pictures)
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_two_sessions_follow_a_run_at_once(web: Web, browser: Browser, in_tmp: Path) -> None:
+    """The second takes it up by its name while the first is being told; both come to the same end."""
+    browser.open(f"{web.url}/dev-ui/?app={APP}")
+    decline_telemetry(browser)
+    say(browser, "run tiny, 2 candidates, one round")
+    wait_for(browser, "is going on")
+    folder = next((in_tmp / "mle-runs").glob("*/journal.jsonl")).parent
+    other = Browser(in_tmp / "other")
+    try:
+        other.open(f"{web.url}/dev-ui/?app={APP}")
+        say(other, f"take up {folder.name}")
+        wait_for(other, "is going on")
+        for one in (browser, other):
+            wait_for(one, "is done after")
+            wait_for(one, "Everything lies in")
+        ends = [re.search(r"is done after .*", str(one.value(SAID))) for one in (browser, other)]
+        assert ends[0] is not None
+        assert ends[1] is not None
+        assert ends[0][0] == ends[1][0]
+        assert other.value("location.href") != browser.value("location.href")
+    finally:
+        other.close()
+    assert (folder / "journal.jsonl").read_text().count('"kind":"run_started"') == 1
+
+
+def download(browser: Browser, name: str, folder: Path) -> bytes:
+    """What the button beside an artifact puts on the disk."""
+    folder.mkdir()
+    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    tab = "[...document.querySelectorAll('[role=tab]')].find((one) => one.innerText.includes('Artifacts'))"
+    browser.value(f"({tab}).click()")
+    buttons = "[...document.querySelectorAll('button')]"
+    after = f"{buttons}.findIndex((one) => one.innerText.startsWith({json.dumps(name)}))"
+    button = f"{buttons}.slice({after}).find((one) => one.innerText.trim() == 'file_download')"
+    browser.until(f"{after} >= 0 && !!({button})")
+    browser.value(f"({button}).click()")
+    end = time.monotonic() + 20
+    while not (folder / name).exists():
+        assert time.monotonic() < end, list(folder.iterdir())
+        time.sleep(0.1)
+    return (folder / name).read_bytes()
 
 
 def picture_all(browser: Browser, folder: Path) -> None:

@@ -45,7 +45,7 @@ class Scratch:
 
 def make_scratch(job: Job) -> Scratch:
     """A new folder that only this user can enter."""
-    if job.view is None or job.view.view.kind == "search":
+    if job.view is None or job.view.view.kind != "final":
         return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     return Scratch(Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent)))

@@ -108,4 +108,6 @@ def _measured(node: Node) -> str:
 
 
 def _mark(story: Story, node: Node) -> str:
+    if node.stopped:
+        return " (first fold only, clearly behind)"
     return " (published)" if story.winner is not None and story.winner.key == node.key and node.published else ""

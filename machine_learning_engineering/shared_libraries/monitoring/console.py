@@ -9,6 +9,7 @@ import rich.console
 from rich.markup import escape
 
 from machine_learning_engineering.shared_libraries.entries import (
+    Audited,
     Decision,
     JournalEntry,
     LlmCall,
@@ -17,7 +18,6 @@ from machine_learning_engineering.shared_libraries.entries import (
     Scored,
     ScriptRun,
 )
-from machine_learning_engineering.shared_libraries.monitoring.budget import warning
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.lineage import decided, titled
@@ -28,6 +28,9 @@ class View(Protocol):
 
     def show(self, entry: JournalEntry) -> None:
         """Shows an entry, or not."""
+
+    def warn(self, sentence: str) -> None:
+        """Says what to know of a run that begins."""
 
     def stopping(self) -> None:
         """The user asked the run to stop; it finishes up."""
@@ -47,6 +50,8 @@ class Quiet:
 
     def show(self, entry: JournalEntry) -> None: ...
 
+    def warn(self, sentence: str) -> None: ...
+
     def stopping(self) -> None: ...
 
     def abandon(self) -> None: ...
@@ -64,6 +69,9 @@ class Console:
     def __init__(self) -> None:
         self._out = rich.console.Console(highlight=False, soft_wrap=True)
         self._began = 0.0
+
+    def warn(self, sentence: str) -> None:
+        self._out.print(f"note: {sentence}", style="yellow", markup=False)
 
     def stopping(self) -> None:
         self._out.print("finishing up: scripts end, the best submission stays. Ctrl-C again stops at once.")
@@ -83,24 +91,28 @@ class Console:
 
     def end(self, ending: Ending) -> None:
         """The headline of the run, what to know of it, and where its files are."""
-        headline, *rest = ending.lines()
-        self._out.print(f"\n[bold]{escape(headline)}[/bold]")
-        for line in rest:
-            self._out.print(line, markup=False)
+        whole = not self._out.is_terminal  # a terminal gets lines broken between words, a file gets them whole
+        for number, sentence in enumerate(ending.sentences()):
+            self._out.print("" if number else "\n", end="")
+            self._out.print(sentence, style=None if number else "bold", markup=False, soft_wrap=whole)
+        for place in ending.places():
+            self._out.print(place, markup=False)
 
 
 def _line(entry: JournalEntry) -> str | None:
     """What happened, in the words of the report."""
     match entry:
-        case RunStarted():
-            return escape(warning(entry.config))
         case LlmCall():
             return f"[dim]the model answered {escape(entry.agent)}[/dim]"
         case ScriptRun() if entry.execution.outcome != "ok":
             spent = f"{entry.execution.execution_time:.1f} s"
             return f"{titled(entry.slot, entry.ordinal)}: [red]{entry.execution.outcome}[/red] after {spent}"
         case Scored() if entry.score.value is not None:
-            return f"{titled(entry.slot, entry.ordinal)}: [green]{figure(entry.score.value)}[/green]"
+            early = f" {escape(entry.score.stopped)}" if entry.score.stopped else ""
+            return f"{titled(entry.slot, entry.ordinal)}: [green]{figure(entry.score.value)}[/green]{early}"
+        case Audited() if entry.score.value is not None:
+            score = f"{figure(entry.score.value)} on {entry.score.rows:,} rows that chose nothing"
+            return f"{titled(entry.slot, entry.ordinal)}, audited: {score}"
         case Scored() if entry.score.reason:
             return f"{titled(entry.slot, entry.ordinal)}: no score. {escape(entry.score.reason.splitlines()[0])}"
         case Published():

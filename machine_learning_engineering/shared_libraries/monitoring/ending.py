@@ -77,16 +77,25 @@ class Ending:
         gap = self.story.metric.gain(winner.value, over=audit.score.value)
         word = "better" if gap > 0 else "worse"
         return (
-            f"expect {figure(audit.low)} to {figure(audit.high)} on the test rows (95 %); the search saw "
+            f"expect {figure(audit.low)} to {figure(audit.high)} on the test rows (95 %); the search measured "
             f"{figure(winner.value)}, {figure(abs(gap))} {word}"
         )
 
     def lines(self) -> Iterator[str]:
         """All of it as a person reads it, but for the command that goes on."""
+        yield from self.sentences()
+        yield from self.places()
+
+    def sentences(self) -> Iterator[str]:
+        """The score first, then what else there is to know."""
         done = self.story.status == "finished"
         yield self.headline if done else f"so far: {self.headline}"
         yield from filter(None, (self.audit, self.checked))
+        yield from (f"warning: {warning}" for warning in self.story.warnings)
         yield from (f"note: {note}" for note in self.notes)
+
+    def places(self) -> Iterator[str]:
+        """Where each file is."""
         yield from (f"{what:11} {path}" for what, path in self.files.items())
         if "report" not in self.files:
             yield f"report      not written; this writes it: mle report {self.story.folder}"
@@ -96,7 +105,7 @@ def result_of(folder: Path, task: Task) -> Ending:
     """The end of a finished run. Raises: JournalError if its journal cannot be read."""
     story = read_story(folder)
     notes = (_FINISHED_BEFORE,) if had_ended(folder) else overrun(story)
-    return Ending(story, _true_score(folder, task), (*task.notes, *notes))
+    return Ending(story, _true_score(folder, task, is_audited=story.audit is not None), (*task.notes, *notes))
 
 
 def halt_of(folder: Path, again: str = "") -> Ending:
@@ -105,7 +114,7 @@ def halt_of(folder: Path, again: str = "") -> Ending:
     return Ending(story, notes=overrun(story), again=again)
 
 
-def _true_score(folder: Path, task: Task) -> str:
+def _true_score(folder: Path, task: Task, is_audited: bool) -> str:
     """How the submission does on rows that were set aside, whose labels chose nothing; empty where there are none."""
     from machine_learning_engineering.shared_libraries.scoring.set_aside import score_set_aside
 
@@ -118,7 +127,8 @@ def _true_score(folder: Path, task: Task) -> str:
     if found is None:
         return ""
     score = f"{task.metric.title} {figure(found.value)}"
-    return f"{score} on the {found.rows} rows set aside, whose labels chose nothing: expect this on new data"
+    told = f"{score} on the {found.rows:,} rows set aside"
+    return f"{told} as test rows" if is_audited else f"{told}, whose labels chose nothing: expect this on new data"
 
 
 def had_ended(folder: Path) -> bool:

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.entries import (
+    Audited,
     Decision,
     JournalEntry,
     LlmCall,
@@ -24,6 +25,9 @@ class JsonLines:
     def show(self, entry: JournalEntry) -> None:
         if told := told_of(entry):
             _write({"kind": entry.kind, "at": round(entry.at, 3), **told})
+
+    def warn(self, sentence: str) -> None:
+        _write({"kind": "warning", "text": sentence})
 
     def stopping(self) -> None:
         _write({"kind": "stopping"})
@@ -68,14 +72,14 @@ def told_of(entry: JournalEntry) -> dict[str, Any] | None:
                 mode="json", include={"outcome", "returncode", "execution_time", "memory_bytes", "cached", "folder"}
             )
             return {**_who(entry), "view": entry.view, **execution}
-        case Scored() | Published():
+        case Scored() | Audited() | Published():
             return {**_who(entry), **entry.model_dump(mode="json", exclude={"kind", "at", "slot", "ordinal"})}
         case Decision() | RunEnded():
             return entry.model_dump(mode="json", exclude={"kind", "at"})
     return None
 
 
-def _who(entry: ScriptRun | Scored | Published) -> dict[str, Any]:
+def _who(entry: ScriptRun | Scored | Audited | Published) -> dict[str, Any]:
     return {"slot": entry.slot, "ordinal": entry.ordinal, "title": titled(entry.slot, entry.ordinal)}
 
 

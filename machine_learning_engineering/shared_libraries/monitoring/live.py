@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from machine_learning_engineering.shared_libraries.monitoring.budget import warning
+from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.monitoring.console import Console as Lines
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.progress import (
@@ -31,7 +31,7 @@ from machine_learning_engineering.shared_libraries.monitoring.progress import (
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
 
 if TYPE_CHECKING:
-    from machine_learning_engineering.shared_libraries.entries import JournalEntry, RunStarted
+    from machine_learning_engineering.shared_libraries.entries import JournalEntry
     from machine_learning_engineering.shared_libraries.report.story import Node
 
 _REDRAW_SECONDS = 0.25
@@ -64,10 +64,12 @@ class LiveDisplay:
             if not isinstance(entry, RunStarted):
                 return
             self._progress = Progress(self._folder_of(entry), self._key_of)
-            if told := warning(entry.config):
-                self._console.print(Text(f"note: {told}", "yellow"))
         self._progress.take(entry)
         self._shot = self._progress.snapshot()
+
+    def warn(self, sentence: str) -> None:
+        """Stands above the picture and stays."""
+        self._console.print(Text(f"note: {sentence}", "yellow"))
 
     def stopping(self) -> None:
         """Says that the run finishes up."""
@@ -245,6 +247,7 @@ def _leaderboard(shot: Snapshot, rows: int) -> RenderableType:
 
 
 def _doubt(node: Node) -> str:
-    """What must be said of a score that the script could have made up."""
+    """What must be said of a score that the script could have made up, or that stands on fewer rows than others."""
     source = node.score.source if node.score else "sealed"
-    return {"sealed": "", "sealed_unenforced": "(seal not enforced)", "reported": "(the script's own figure)"}[source]
+    doubts = {"sealed": "", "sealed_unenforced": "(seal not enforced)", "reported": "(the script's own figure)"}
+    return f"{'first fold only' if node.stopped else ''} {doubts[source]}".strip()

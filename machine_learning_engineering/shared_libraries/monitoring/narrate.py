@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from machine_learning_engineering.shared_libraries.entries import (
+    CHECK,
     Decision,
     JournalEntry,
     Published,
@@ -11,8 +12,9 @@ from machine_learning_engineering.shared_libraries.entries import (
     ScriptRun,
     StateDelta,
 )
+from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
-from machine_learning_engineering.shared_libraries.report.lineage import address
+from machine_learning_engineering.shared_libraries.report.lineage import address, decided
 from machine_learning_engineering.shared_libraries.report.story import Node, Story
 
 _MOST_ERROR = 160  # characters
@@ -45,18 +47,23 @@ class Narrator:
             case Decision() if entry.what.startswith("budget:"):
                 if entry.chosen is False:
                     yield f"No time for {entry.what.removeprefix('budget:')}: {entry.why}"
+            case Decision() if entry.what.startswith(CHECK):
+                if entry.chosen:
+                    yield f"**Warning:** {entry.chosen}"
             case Decision():
-                yield f"Decided on {entry.what.replace(':', ' ')}: {entry.why}"
+                yield f"Decided: {decided(entry)}"
             case Published():
                 node = nodes.get(f"{entry.slot}.{entry.ordinal}")
                 yield f"**Published** the submission of {node.title if node else entry.slot}"
 
     def _scored(self, node: Node, story: Story) -> str:
-        better = story.metric.better(node.value, than=self._best)
+        better = not node.stopped and story.metric.better(node.value, than=self._best)
         if better:
             self._best = node.value
         plan = _short(story.text(node.plan), _MOST_PLAN)
         named = f"{node.title} ({plan})" if plan else node.title
+        if node.stopped and node.score is not None:
+            return f"{named}: {figure(node.value)}, {node.score.stopped}"
         return f"{named}: {figure(node.value)}" + (", **the best so far**" if better else "")
 
 
@@ -90,10 +97,8 @@ def _headline(story: Story) -> str:
         return ""
     if winner.score is None or winner.value is None:
         return f"{winner.title} won; it was repaired for the full data and has no score of its own."
-    measured = f"{winner.score.rows} held-out rows that no script saw"
-    if winner.score.source == "reported":
-        measured = "its own word, since there are no labels to check it on"
-    return f"**{story.metric.title} {figure(winner.value)}** by {winner.title}, on {measured}."
+    ending = Ending(story)
+    return f"**{ending.headline[:1].upper()}{ending.headline[1:]}**" + (f"; {ending.audit}." if ending.audit else ".")
 
 
 def _failed(node: Node) -> str:

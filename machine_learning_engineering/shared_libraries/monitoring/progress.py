@@ -186,10 +186,10 @@ class Progress:
 
 
 def best_of(nodes: Iterable[Node], metric: Metric) -> float | None:
-    """The best score among scripts, None where none has one."""
+    """The best score among scripts that were scored on all folds, None where none has one."""
     best: float | None = None
     for node in nodes:
-        if metric.better(node.value, than=best):
+        if not node.stopped and metric.better(node.value, than=best):
             best = node.value
     return best
 

@@ -16,13 +16,17 @@ _ABOUT_THE_PLACE = FREE_SETTINGS - {"minutes", "parallel_scripts"}
 
 @dataclass(frozen=True)
 class RunLine:
-    """What `mle runs` tells of one run; `seconds` over all its sessions, `started` since the epoch."""
+    """What `mle runs` tells of one run; `seconds` over all its sessions, `started` since the epoch.
+
+    `best` is the score that the search went by, `audit` that on rows which chose nothing, where there are such.
+    """
 
     run: str
     task: str
     status: str
     metric: str
     best: float | None
+    audit: float | None
     seconds: float
     scripts: int
     model: str
@@ -59,6 +63,7 @@ def line(folder: Path) -> RunLine:
         status=story.status,
         metric=story.metric.name,
         best=shown.value if shown else None,
+        audit=story.audit.score.value if story.audit else None,
         seconds=story.seconds,
         scripts=len(story.nodes),
         model=str(config.get("agent_model", "")),
@@ -98,7 +103,7 @@ def _line_or_why(folder: Path) -> RunLine:
         return line(folder)
     except JournalError:
         started = (folder / "journal.jsonl").stat().st_mtime
-        return RunLine(folder.name, _task(folder), "unreadable", "", None, 0.0, 0, "", started, folder)
+        return RunLine(folder.name, _task(folder), "unreadable", "", None, None, 0.0, 0, "", started, folder)
 
 
 def _task(folder: Path) -> str:

@@ -58,6 +58,7 @@ def show_comparison(lines: Sequence[RunLine], differences: Iterable[Difference],
         "task": [line.task for line in lines],
         "status": [line.status for line in lines],
         "best score": [f"{figure(line.best)} {line.metric}" for line in lines],
+        "audit score": [figure(line.audit) for line in lines],
         "time": [duration(line.seconds) for line in lines],
         "scripts": [str(line.scripts) for line in lines],
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from machine_learning_engineering.shared_libraries.entries import Decision
+from machine_learning_engineering.shared_libraries.entries import CHECK, Decision
 from machine_learning_engineering.shared_libraries.runs.journal import sha256
 
 Kind = Literal[
@@ -80,8 +80,11 @@ def left_out(decision: Decision) -> str:
 
 def decided(decision: Decision) -> str:
     """A decision in words; empty for one that only says that there is time left."""
+    if adopted := re.fullmatch(r"adopt (\w+?)(?: (\d+))?", decision.what):
+        title = titled(adopted[1], int(adopted[2] or 0)) if adopted[2] else adopted[1].capitalize()
+        return f"{title} {'adopted' if decision.chosen else 'not adopted'}: {decision.why}"
     if not decision.what.startswith(_BUDGET):
-        return f"{decision.what}: {decision.why}"
+        return f"{decision.what.removeprefix(CHECK)}: {decision.why}"
     work = left_out(decision)
     return f"no time left for {work}: {decision.why}" if work else ""
 

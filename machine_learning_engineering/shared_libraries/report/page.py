@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from machine_learning_engineering.shared_libraries.monitoring.budget import overrun
+from machine_learning_engineering.shared_libraries.records import Task
 from machine_learning_engineering.shared_libraries.report import plots
 from machine_learning_engineering.shared_libraries.report.evidence import MOST_COLUMNS, Evidence, gather
 from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, WIDTH, arrange
@@ -27,11 +28,13 @@ from machine_learning_engineering.shared_libraries.report.prediction_plots impor
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files
 from machine_learning_engineering.shared_libraries.report.story import Edge, Node, Story, read_story
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
+from machine_learning_engineering.shared_libraries.scoring.leaks import Leak, find_leaks
 
 MAX_BYTES = 5_000_000
 _BUDGETS = (2_500_000, 800_000, 200_000, 0)  # characters for the texts of all scripts; the first that fits is taken
 _MOST_RANKS = 200  # rows of the leaderboard
 _MOST_ABLATIONS = 12
+_MOST_LEAKS = 20  # shown of one script
 _EVERY = 5  # seconds between two looks at a run that goes on
 _MEASURED = {
     "sealed": "on {rows} held-out rows whose labels no script could reach",
@@ -74,6 +77,7 @@ class Card:
     changes: tuple[Line, ...]
     stdout: str
     stderr: str
+    leaks: tuple[Leak, ...] = ()
 
 
 def build_report(folder: Path, live: bool = False) -> Path:
@@ -109,7 +113,7 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
     """The page, with about `budget` characters for the code and the output of all scripts together."""
     environment = _environment()
     style, script = (_package_text(name) for name in ("report.css", "report.js"))
-    cards = _cards(story, budget)
+    cards = _cards(story, budget, evidence.task)
     return environment.get_template("report.html.j2").render(
         story=story,
         task=evidence.task,
@@ -167,7 +171,7 @@ def _figures(story: Story, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _cards(story: Story, budget: int) -> list[Card]:
+def _cards(story: Story, budget: int, task: Task | None) -> list[Card]:
     each = min(budget // max(len(story.nodes), 1), 120_000)
     anchors = {node.key: f"script-{number}" for number, node in enumerate(story.nodes, 1)}
     ranks = {node.key: rank for rank, node in enumerate(story.leaderboard, 1)}
@@ -186,12 +190,15 @@ def _cards(story: Story, budget: int) -> list[Card]:
                 for edge in above.get(node.key, ())
             ),
             each,
+            task,
         )
         for node in story.nodes
     ]
 
 
-def _card(story: Story, node: Node, anchor: str, rank: int | None, links: Sequence[Link], budget: int) -> Card:
+def _card(
+    story: Story, node: Node, anchor: str, rank: int | None, links: Sequence[Link], budget: int, task: Task | None
+) -> Card:
     script, base = story.blob(node.script), story.base_of(node)
     return Card(
         node=node,
@@ -205,6 +212,7 @@ def _card(story: Story, node: Node, anchor: str, rank: int | None, links: Sequen
         changes=tuple(difference(story.blob(base.script), script, budget * 2 // 10)) if base else (),
         stdout=cut(node.execution.stdout, min(budget // 10, 6_000)),
         stderr=cut(node.execution.stderr, min(budget // 10, 6_000)),
+        leaks=find_leaks(script, task)[:_MOST_LEAKS] if task else (),
     )
 
 

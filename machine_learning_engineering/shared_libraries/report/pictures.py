@@ -55,14 +55,20 @@ def _row(rank: int, node: Node, winner: Node | None) -> dict[str, Any]:
         "title": node.title,
         "score": f"{node.value:.6g}",
         "seconds": f"{node.execution.execution_time:.1f}",
-        "what": "published" if node.published and winner is not None and node.key == winner.key else "",
+        "what": _remark(node, winner),
     }
+
+
+def _remark(node: Node, winner: Node | None) -> str:
+    if node.stopped:
+        return "first fold"
+    return "published" if node.published and winner is not None and node.key == winner.key else ""
 
 
 def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Text marks in columns, a row each; the head stands back and the published script stands out."""
     y = {"field": "row", "type": "ordinal", "axis": None}
-    tests = (("datum.row == 0", "muted"), ("datum.what != ''", "c3"))
+    tests = (("datum.row == 0 || datum.what == 'first fold'", "muted"), ("datum.what != ''", "c3"))
     colour = {"condition": [{"test": test, "value": _LIGHT[name]} for test, name in tests], "value": _LIGHT["ink"]}
     return {
         "background": "#ffffff",

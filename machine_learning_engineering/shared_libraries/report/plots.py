@@ -14,8 +14,8 @@ from machine_learning_engineering.shared_libraries.report.story import Node, Sto
 from machine_learning_engineering.shared_libraries.report.svg import draw
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
 
-KINDS = ("candidate", "merge", "data use", "refinement", "ensemble", "submission", "script")
-_COLOURS = [f"var(--c{n})" for n in (1, 2, 6, 3, 4, 5, 7)]
+KINDS = ("candidate", "merge", "data use", "refinement", "ensemble", "blend", "submission", "script", "baseline")
+_COLOURS = [f"var(--c{n})" for n in (1, 2, 6, 3, 4, 4, 5, 7, 7)]
 NARROW, _WIDE = 330, 1040
 
 
@@ -82,10 +82,11 @@ def score_over_time(story: Story) -> Figure | None:
     values = [node.value for node in scored if node.value is not None]
     line, best = [], values[0]
     for node, value in zip(scored, values, strict=True):
-        best = value if story.metric.better(value, than=best) else best
+        best = value if not node.stopped and story.metric.better(value, than=best) else best
         line.append({"t": node.ended, "v": best})
     line.append({"t": max(story.seconds, scored[-1].ended), "v": best})
-    frame = _frame(values, best)
+    low, high = frame = _frame(values, best)
+    line = [{**one, "v": min(max(one["v"], low), high)} for one in line]
     points = [_point(node, value, frame) for node, value in zip(scored, values, strict=True)]
     way = f"From {values[0]:.6g} to {best:.6g}" if best != values[0] else f"{best:.6g} from the first script on"
     caption = f"{way}; {_direction(story.metric)}. The line is the best so far."
@@ -101,7 +102,8 @@ def _point(node: Node, value: float, frame: tuple[float, float]) -> dict[str, An
     """A script in the picture of scores; one beyond the frame stands at its edge as a triangle that points outwards."""
     low, high = frame
     shape = "triangle-up" if value > high else "triangle-down" if value < low else "circle"
-    tip = f"{node.title}: {value:.6g}" + (", beyond the axis" if shape != "circle" else "")
+    tip = f"{node.title}: {value:.6g}" + (", on the first fold alone" if node.stopped else "")
+    tip += ", beyond the axis" if shape != "circle" else ""
     return {"t": node.ended, "v": min(max(value, low), high), "kind": node.where.kind, "shape": shape, "tip": tip}
 
 

@@ -18,6 +18,7 @@ _OPTIONS = {
     "num_solutions": "--solutions",
     "num_model_candidates": "--candidates",
     "outer_loop_round": "--rounds",
+    "folds": "--folds",
     "minutes": "--minutes",
     "exec_timeout": "--timeout",
 }

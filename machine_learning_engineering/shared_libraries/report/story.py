@@ -7,10 +7,12 @@ it may be asked while the run goes on.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from machine_learning_engineering.shared_libraries.entries import (
+    CHECK,
     Audited,
     Decision,
     JournalEntry,
@@ -142,27 +144,32 @@ class Story:
         """The task's name; the folder's where the run has not come so far."""
         return str(self.state.get("task_name") or self.folder.name)
 
-    @property
+    @cached_property
     def by_key(self) -> dict[str, Node]:
         return {node.key: node for node in self.nodes}
 
-    @property
+    @cached_property
     def leaderboard(self) -> tuple[Node, ...]:
         """The scripts that have a score, best first, the oldest of equals first."""
         sign = -1 if self.metric.maximize else 1
         scored = [(node.value, node) for node in self.nodes if node.value is not None]
         return tuple(node for _, node in sorted(scored, key=lambda pair: (pair[1].stopped, sign * pair[0])))
 
-    @property
+    @cached_property
     def best(self) -> Node | None:
         return next(iter(self.leaderboard), None)
 
-    @property
+    @cached_property
     def winner(self) -> Node | None:
         """The script whose submission is published; the best so far where none is."""
         if self.published is None:
             return self.best
         return self.by_key.get(_key(self.published.slot, self.published.ordinal), self.best)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the checks of the run warn of."""
+        return tuple(str(one.chosen) for one in self.decisions if one.what.startswith(CHECK) and one.chosen)
 
     @property
     def audit(self) -> Audited | None:
@@ -326,7 +333,7 @@ class _Fold:
             views, folds = (*node.views, entry.view), (*node.folds, execution)
             telling = next((one for one in folds if one.outcome != "ok"), folds[0])
             self._change(key, views=views, folds=folds, execution=telling, ended=self.now)
-        else:
+        elif entry.view == "audit":
             self._change(key, audit=execution)
 
     def _link(self, key: str, entry: ScriptRun, where: Address) -> None:
@@ -372,15 +379,12 @@ class _Fold:
         bug = self._bugs.get(writer.replace("debug_agent", "bug_summary_agent")) if "_debug_agent" in writer else None
         self._change(node.key, author=author, bug=bug)
         if "_debug_agent" not in writer:
-            self.edges = [replace(edge, kind="rewrite") if _mends(edge, node.key) else edge for edge in self.edges]
+            fixed = (node.key, "fix")
+            self.edges = [replace(e, kind="rewrite") if (e.target, e.kind) == fixed else e for e in self.edges]
 
     def _change(self, key: str, **fields: Any) -> None:
         if key in self.nodes:
             self.nodes[key] = replace(self.nodes[key], **fields)
-
-
-def _mends(edge: Edge, key: str) -> bool:
-    return edge.target == key and edge.kind == "fix"
 
 
 def _key(slot: str, ordinal: int) -> str:

@@ -20,6 +20,7 @@ from machine_learning_engineering.shared_libraries.records import Task, TaskRequ
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.registry import RUNS, register
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring.views import fold_views
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
 # Settings that change how long a run may take or where it lies, but nothing that it computes.
@@ -48,6 +49,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
     journal = Journal(folder)
     try:
         task = load_task(request, folder / "data")
+        fold_views(task, config)  # data that cannot be split are told of before anything has cost time
         _check_same(journal, task, request, config, folder)
         journal.append(
             RunStarted(

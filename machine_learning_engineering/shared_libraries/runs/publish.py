@@ -26,6 +26,7 @@ class Publisher:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._final_runs: dict[tuple[str, int], asyncio.Task[Score]] = {}
+        self._given_up: set[asyncio.Task[Score]] = set()
         self._last = next((e for e in reversed(run.journal.entries) if isinstance(e, Published)), None)
         self.winner: Attempt | None = None
         run.on_attempt.append(self.consider)
@@ -34,7 +35,7 @@ class Publisher:
         """Starts the final run of an attempt that beats what is published; returns at once."""
         if made.slot.stage.kind != "solution" or not self._beats(made):
             return
-        going_on = [key for key, task in self._final_runs.items() if not task.done()]
+        going_on = [key for key, one in self._final_runs.items() if not one.done() and one not in self._given_up]
         self._cancel_pending(but=going_on[0] if going_on and self._last is None else None)
         self._start(made)
 
@@ -59,7 +60,7 @@ class Publisher:
     async def close(self) -> None:
         """Ends all final runs that still go on."""
         self._cancel_pending()
-        await asyncio.gather(*self._final_runs.values(), return_exceptions=True)
+        await asyncio.gather(*self._final_runs.values(), *self._given_up, return_exceptions=True)
 
     def _beats(self, made: Attempt) -> bool:
         """Whether an attempt is better than what is published."""
@@ -68,13 +69,19 @@ class Publisher:
         return made.succeeded and not is_stopped(made) and metric.better(made.value, than=published)
 
     def _start(self, made: Attempt) -> asyncio.Task[Score]:
-        task = self._final_runs.get(_key(made))
-        if task is None or task.cancelled() or task.cancelling():
-            task = self._final_runs[_key(made)] = asyncio.create_task(self._promote(made))
+        """The final run of an attempt, begun unless it goes on or has ended; one that was given up is begun anew.
+
+        `Task.cancelling()` does not tell which was given up: it counts for a moment also when a timeout inside fires.
+        """
+        task = before = self._final_runs.get(_key(made))
+        if task is None or task in self._given_up:
+            task = self._final_runs[_key(made)] = asyncio.create_task(self._promote(made, before))
             task.add_done_callback(_retrieve)
         return task
 
-    async def _promote(self, made: Attempt) -> Score:
+    async def _promote(self, made: Attempt, before: asyncio.Task[Score] | None) -> Score:
+        if before is not None:  # it clears away its folder, which is ours too
+            await asyncio.wait({before})
         execution = await self._execution(made)
         verdict = await self._run.score([FINAL], [execution])
         if verdict.reason is None and self._beats(made):
@@ -104,8 +111,8 @@ class Publisher:
     def _cancel_pending(self, but: tuple[str, int] | None = None) -> None:
         """Gives up all final runs that go on, but one: until something is published, the oldest may finish."""
         for key, task in self._final_runs.items():
-            if key != but:
-                task.cancel()
+            if key != but and task not in self._given_up and task.cancel():
+                self._given_up.add(task)
 
 
 def _key(made: Attempt) -> tuple[str, int]:

@@ -101,7 +101,7 @@ class _Fit:
             rows, chosen = np.flatnonzero(self._parts == part), self.select(int(part)) or [0]
             mixed[rows] = self._into[chosen][:, rows].mean(axis=0)
         first = self._first
-        return OutOfFold(first.task, first.truth, back(self._space, mixed, self._classes), first.folds)
+        return OutOfFold(first.task, first.truth, back(self._space, mixed, self._classes), first.folds, first.units)
 
     def _valuer(self, keep: Any) -> Callable[["Array"], float]:
         """The metric of mixed predictions on some rows; no value where the metric cannot be computed there."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.records import Z_95, Comparison, Execution, Task, View
+from machine_learning_engineering.shared_libraries.records import Comparison, Execution, Task, View
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.submission import accept
 from machine_learning_engineering.shared_libraries.scoring.views import held_out
-from machine_learning_engineering.shared_libraries.tasks.metrics import compute, contributions
+from machine_learning_engineering.shared_libraries.tasks.metrics import bounds, compute, contributions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +24,15 @@ class OutOfFold:
     """Predictions beside the truth, in the order of the views: each has a row for each held-out row.
 
     `predictions` has the shape (n_rows,), or (n_rows, n_values) where a submission has several value columns; columns
-    named after the classes are in the order of the classes. `folds` has the number of the view that a row was in.
+    named after the classes are in the order of the classes. `folds` has the number of the view that a row was in,
+    `units` that of its group, where groups are held out whole: their rows err together.
     """
 
     task: Task
     truth: "Array"
     predictions: "Array"
     folds: "Array"
+    units: "Array | None" = None
     notes: tuple[str, ...] = ()  # what was repaired in the submissions
 
     @property
@@ -41,7 +43,8 @@ class OutOfFold:
     def first(self, count: int) -> "OutOfFold":
         """The rows of the first `count` views."""
         keep = self.folds < count
-        return OutOfFold(self.task, self.truth[keep], self.predictions[keep], self.folds[keep])
+        units = None if self.units is None else self.units[keep]
+        return OutOfFold(self.task, self.truth[keep], self.predictions[keep], self.folds[keep], units)
 
     def value(self) -> float:
         """The metric over all rows. Raises: SubmissionError where there is no finite value."""
@@ -52,10 +55,22 @@ class OutOfFold:
         return contributions(self.task.metric, self.truth, self.predictions, self.task.profile.classes)
 
     def interval(self, rows: int) -> tuple[float, float]:
-        """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence."""
-        shares = self.contributions()
-        half = Z_95 * _standard_error(shares) * math.sqrt(1 + len(shares) / max(rows, 1))
-        return self.value() - half, self.value() + half
+        """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence.
+
+        By Student's t on the contributions; on the scale of log-odds for metrics between 0 and 1, so that the interval
+        stays there.
+        """
+        from scipy.special import expit, logit
+        from scipy.stats import t
+
+        value, shares = self.value(), self.contributions()
+        count = len(shares) if self.units is None else len(set(self.units.tolist()))
+        error = _standard_error(shares, self.units) * math.sqrt(1 + len(shares) / max(rows, 1))
+        half = error * (float(t.ppf(0.975, count - 1)) if count > 1 else math.inf)
+        if bounds(self.task.metric) == (0.0, 1.0) and 0 < value < 1:
+            half /= value * (1 - value)
+            return float(expit(logit(value) - half)), float(expit(logit(value) + half))
+        return value - half, value + half
 
 
 def read_predictions(
@@ -67,7 +82,7 @@ def read_predictions(
     """
     import numpy as np
 
-    truths, predictions, folds, notes = [], [], [], tuple[str, ...]()
+    truths, predictions, folds, units, notes = [], [], [], [], tuple[str, ...]()
     for number, (view, execution) in enumerate(zip(views, executions, strict=True)):
         held = held_out(task, view, config)
         if held is None:
@@ -77,7 +92,9 @@ def read_predictions(
         predictions.append(values_of(task, accepted.predictions))
         truths.append(truth_of(task, held.labels))
         folds.append(np.full(len(held.rows), number))
-    return OutOfFold(task, np.concatenate(truths), np.concatenate(predictions), np.concatenate(folds), notes)
+        units += [] if held.units is None else [held.units]
+    whole = np.concatenate(units) if units else None
+    return OutOfFold(task, np.concatenate(truths), np.concatenate(predictions), np.concatenate(folds), whole, notes)
 
 
 def truth_of(task: Task, labels: "pd.Series[str]") -> "Array":
@@ -99,9 +116,15 @@ def compare(challenger: OutOfFold, incumbent: OutOfFold) -> Comparison:
     challenger, incumbent = challenger.first(count), incumbent.first(count)
     differences = challenger.contributions() - incumbent.contributions()
     gain = challenger.task.metric.gain(challenger.value(), over=incumbent.value())
-    return Comparison(gain=gain, error=_standard_error(differences), rows=len(differences))
+    return Comparison(gain=gain, error=_standard_error(differences, challenger.units), rows=len(differences))
 
 
-def _standard_error(shares: "Array") -> float:
-    """Of the mean of these shares; 0 for a single row, of which nothing is known."""
-    return float(shares.std(ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else 0.0
+def _standard_error(shares: "Array", units: "Array | None") -> float:
+    """Of the mean of these shares; rows of one unit count as one. 0 for a single unit, of which nothing is known."""
+    import numpy as np
+
+    away = shares - shares.mean()
+    if units is not None:
+        away = np.bincount(np.unique(units, return_inverse=True)[1], weights=away)
+    count = len(away)
+    return math.sqrt(count / (count - 1) * float((away**2).sum())) / len(shares) if count > 1 else 0.0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 MAX_HELD_OUT_ROWS = 20_000  # of select and of audit each
+LEAST_GROUPS = 3  # one is held out, and a script has two to train and to check itself on
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def split(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
     if task.time is not None:
         return _split_in_time(task, train, config)
     rows, audit = np.arange(len(train)), np.arange(0)
-    units = _units(task, train)
+    units = units_of(task, train)
     if share := config.audit_share(len(train)):
         count = min(round(len(train) * share), MAX_HELD_OUT_ROWS)
         audit = _take(task, train, rows, units, count, generator(task, config.seed, "audit"))
-        if units is not None and len(np.unique(np.delete(units, audit))) < 2:
+        if units is not None and len(np.unique(np.delete(units, audit))) < LEAST_GROUPS:
             audit = np.arange(0)  # too few groups to audit as well
         rows = np.setdiff1d(rows, audit)
     rng = generator(task, config.seed, "select")
@@ -164,11 +165,11 @@ def _fold_of_units(units: "Rows", folds: int) -> "Rows":
     return fold_of_unit[number]
 
 
-def _units(task: Task, train: "pd.DataFrame") -> "Rows | None":
+def units_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
     """For each row the number of what must not be torn apart; None where every row stands alone.
 
     A group that the test file has as well may be torn: there a model meets rows of groups that it knows. Raises:
-    TaskError where all rows that may not be torn are one.
+    TaskError where there are too few of them to hold one out.
     """
     import numpy as np
 
@@ -184,10 +185,10 @@ def _units(task: Task, train: "pd.DataFrame") -> "Rows | None":
         return None
     units = np.unique(groups, return_inverse=True)[1]
     units[alone] = units.max() + 1 + np.arange(alone.sum())
-    if len(np.unique(units)) < 2:
+    if (count := len(np.unique(units))) < LEAST_GROUPS:
         raise TaskError(
-            f"the group column {task.group!r} of {task.train} has one value only, so no group can be held out; name "
-            "another column with --group or leave it away"
+            f"the group column {task.group!r} of {task.train.name} has too few groups ({count}): {LEAST_GROUPS} are "
+            "needed, one to hold out and two to train on. Name another column with --group, or leave it away."
         )
     return units
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import StagedView, Task, View
 from machine_learning_engineering.shared_libraries.scoring.cells import spelling
-from machine_learning_engineering.shared_libraries.scoring.split import Split, classes_of, draw, generator, split
+from machine_learning_engineering.shared_libraries.scoring.shuffled import shuffled
+from machine_learning_engineering.shared_libraries.scoring.split import Split, classes_of, draw, generator, split, units_of
 from machine_learning_engineering.shared_libraries.scoring.submission import Expected, accept, expect
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
@@ -33,11 +34,15 @@ _HEADER_BYTES = 2**16
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that scripts are scored on; `rows` are positions in the train file, `labels` text in the same order."""
+    """The rows that scripts are scored on; `rows` are positions in the train file, `labels` text in the same order.
+
+    `units` has the number of the group that a row was held out with; None where rows stand alone.
+    """
 
     rows: "Rows"
     labels: "pd.Series[str]"
     expected: Expected
+    units: "Rows | None" = None
 
 
 def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
@@ -117,7 +122,9 @@ def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audi
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
-    return HeldOut(rows, labels, expect(task, _features(task, train, rows)))
+    units = units_of(task, train)
+    expected = expect(task, _features(task, train, rows))
+    return HeldOut(rows, labels, expected, None if units is None else units[rows])
 
 
 @lru_cache(maxsize=4)
@@ -129,7 +136,11 @@ def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> None:
     train = read_table(task.train)
     held = held_out(task, view, config)
     assert held is not None
-    _write(train.iloc[_fit_rows(task, train, view, held.rows, config)], folder / "train.csv")
+    fit = train.iloc[_fit_rows(task, train, view, held.rows, config)]
+    if view.kind == "shuffled":
+        labels = shuffled(fit[task.target], task.problem, generator(task, config.seed, "shuffled labels"))
+        fit = fit.assign(**{task.target: labels})
+    _write(fit, folder / "train.csv")
     _write(_features(task, train, held.rows), folder / "test.csv")
     _write(_sample(task, held.expected), folder / "sample_submission.csv")
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from machine_learning_engineering.shared_libraries.errors import TargetUnclear, TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.tasks.copies import copies_of_target
 from machine_learning_engineering.shared_libraries.tasks.folder import (
     Files,
     description_of,
@@ -47,6 +48,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     test = _unlabelled(test, target, files, work)
     id_column = _id_column(train, test, sample, said.get("id"), files)
     _check_features(train, test, target, id_column, said)
+    _withhold_copies(train, target, id_column, files)
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
@@ -178,6 +180,14 @@ def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None
     return test
 
 
+def _withhold_copies(train: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
+    """Takes out of the further files those that have the target under another name."""
+    copies = copies_of_target(files.others, train, target, id_column)
+    files.others = tuple(path for path in files.others if path not in copies)
+    for path, column in copies.items():
+        files.notes.append(f"Scripts do not see {path.name}: its column {column!r} is {target!r} of the training rows.")
+
+
 def _check_features(
     train: pd.DataFrame, test: pd.DataFrame, target: str, id_column: str | None, said: dict[str, Any]
 ) -> None:
@@ -223,6 +233,11 @@ def _likely_id(train: pd.DataFrame, test: pd.DataFrame, files: Files) -> str | N
         files.notes.append(
             f"The column {named[0]!r} has a value in more than one row, so it is a feature and no id. "
             "Name the column of ids with --id."
+        )
+    elif found is None:
+        files.notes.append(
+            "No column is named as an id, so the submission holds predictions alone, in the order of the rows to "
+            "predict. Name a column of ids with --id."
         )
     return found
 

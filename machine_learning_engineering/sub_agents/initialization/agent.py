@@ -1,5 +1,6 @@
 """Phase 1 (MLE-STAR, algorithm 1): search models, try each, merge the next best into the best while that helps."""
 
+from collections.abc import Coroutine
 from typing import Any
 
 from google.adk.agents import BaseAgent
@@ -14,6 +15,7 @@ from machine_learning_engineering.shared_libraries.records import SEARCH, Attemp
 from machine_learning_engineering.shared_libraries.replies import code_of, prose_of
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
+from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shift
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, ScriptRef
@@ -28,7 +30,9 @@ def build_initialization(run: Run, board: Board) -> BaseAgent:
         await prepare_task(desk)
         board.summary = await summarize_task(desk)
         numbers = range(1, run.config.num_solutions + 1)
-        beside = [try_baseline(desk)] if run.config.baseline else []
+        beside: list[Coroutine[Any, Any, Any]] = [try_baseline(desk)] if run.config.baseline else []
+        if run.config.leak_audit is not False:
+            beside.append(compare_rows(desk))
         made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers), *beside)
         board.solutions.update({t: one for t, one in zip(numbers, made, strict=False) if isinstance(one, Attempt)})
         if not board.solutions:
@@ -44,6 +48,12 @@ async def try_baseline(desk: Desk) -> Attempt:
     made = await attempt(slot, baseline_script(run.card("candidate", solution=1, attempt=1)), run)
     await desk.note(slot.agent_name, **attempt_keys(slot, made, run.task.metric, desk.state))
     return made
+
+
+async def compare_rows(desk: Desk) -> None:
+    """Notes a warning if test rows are unlike training rows."""
+    if warning := await check_shift(desk.run):
+        await desk.note("leak_audit_agent", shift_warning=warning)
 
 
 async def prepare_task(desk: Desk) -> None:

@@ -1,5 +1,7 @@
 """Phase 5: the best attempt of the whole run, run on all data; an agent is asked only if that run fails."""
 
+import asyncio
+
 from google.adk.agents import BaseAgent
 
 from machine_learning_engineering.shared_libraries.agents import Desk, Phase
@@ -8,6 +10,7 @@ from machine_learning_engineering.shared_libraries.common_util import copy_file
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
+from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
@@ -31,7 +34,7 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
         settled = await publisher.settle([blended]) if blended else None
         made, execution = settled or await settle(desk, publisher, best)
         await hand_in(desk, made, execution)
-        await audit(desk, made)
+        await asyncio.gather(audit(desk, made), audit_leaks(desk, made))
 
     name = "submission_and_debug_loop_agent"
     return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
@@ -61,6 +64,14 @@ async def audit(desk: Desk, made: Attempt) -> None:
         select_score=made.value,
         optimism=desk.run.task.metric.gain(made.value, over=audited.score.value),
     )
+
+
+async def audit_leaks(desk: Desk, made: Attempt) -> None:
+    """Notes a warning if the winner knows labels that it did not learn from its training rows."""
+    if not desk.run.config.audits_leaks or made.slot.stage.kind != "solution":
+        return
+    if warning := await check_shuffled(desk.run, made):
+        await desk.note("leak_audit_agent", shuffled_labels_warning=warning)
 
 
 async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple[Attempt, Execution]:

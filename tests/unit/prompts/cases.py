@@ -33,6 +33,7 @@ OTHER = "import lightgbm\n\nrounds = 2"
 BLOCK = "price = 1"
 ERROR = "Traceback (most recent call last):\n  File \"init_code_1.py\", line 3, in <module>\nKeyError: 'size'"
 SUMMARY = "The log target matters most: 0.5 without it, 0.3 with it."
+LEAK = "line 3: `scaler.fit(both)` learns from rows of test.csv; fit it on training rows."
 MODEL = ModelCard(
     model_name="LightGBM",
     example_code="import lightgbm\nlightgbm.LGBMRegressor().fit(x, y)",
@@ -179,6 +180,9 @@ CASES: dict[str, Case] = {
     ),
     "leakage_check": Case(
         make_card("leakage_check", scripts=_ONE), (CODE,), lambda card: render_leakage_check(card, CODE)
+    ),
+    "leakage_check_found": Case(
+        make_card("leakage_check", scripts=_ONE), (CODE,), lambda card: render_leakage_check(card, CODE, LEAK)
     ),
     "leakage_repair": Case(
         make_card("leakage_repair", scripts=_ONE), (CODE,), lambda card: render_leakage_repair(card, CODE), "solution"

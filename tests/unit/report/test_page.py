@@ -195,6 +195,22 @@ def test_a_score_beyond_the_axis_is_marked_and_told(tmp_path: Path, metric, valu
     assert "A" in re.findall(r' d="([^"]*)"', near)[0]
 
 
+def test_a_first_score_far_off_does_not_stretch_the_picture(tmp_path: Path) -> None:
+    """The line of the best so far ends at the edge, as the points do."""
+    heights = []
+    for first in (1.2, 90.0):
+        diary = Diary(tmp_path / str(first))
+        diary.begin(100)
+        for number, value in enumerate((first, 1.0, 1.1, 0.9, 1.05), 1):
+            diary.ran(100 + number, f"init_code_1_{number}")
+            diary.scored(100 + number, f"init_code_1_{number}", value)
+        figure = score_over_time(tell(diary.folder, diary.entries, RMSE))
+        assert figure is not None
+        heights += [int(height) for height in re.findall(r'^<svg[^>]* height="(\d+)"', figure.svg)]
+    within, beyond = heights
+    assert beyond - within < 10  # what the triangle takes
+
+
 def test_scores_within_the_axis_need_no_triangle(tmp_path: Path) -> None:
     diary = Diary(tmp_path)
     diary.begin(100)
