@@ -1,7 +1,7 @@
 """Whether the audit's interval holds what it promises: true scores of cheap scripts on test files with known labels.
 
-A seed draws a task anew: which rows are training rows, which are test rows, and which of the training rows audit. Each of
-twelve scripts is audited, and then trained on all rows and scored on the true labels of the test file. The 95 % interval
+A seed draws a task anew: its rows, which of them are test rows, and which of the training rows audit. Each of twelve
+scripts is audited, and then trained on all rows and scored on the true labels of the test file. The 95 % interval
 should hold that score in 95 of 100 draws.
 """
 
@@ -95,7 +95,9 @@ async def _measure(names: list[str], seeds: int) -> list[dict[str, Any]]:
         for name in names:
             drawn = [await _draw(name, seed, sandbox) for seed in range(seeds)]
             rows.append(_row(name, np.array([cell for one in drawn for cell in one])))
-            print("{task:22} {scripts:8d} {covered:8.3f} {bias:9.4g} {bias_of_width:10.3f}".format(**rows[-1]), flush=True)
+            print(
+                "{task:22} {scripts:8d} {covered:8.3f} {bias:9.4g} {bias_of_width:10.3f}".format(**rows[-1]), flush=True
+            )
     finally:
         await sandbox.close()
     return rows

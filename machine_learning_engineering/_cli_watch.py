@@ -52,7 +52,7 @@ class Watch:
             self._shown = False
         except Exception as exc:
             self._shown = False
-            print(f"The display failed ({type(exc).__name__}: {exc}); the run goes on without it.", file=sys.stderr)
+            sys.stderr.write(f"The display failed ({type(exc).__name__}: {exc}); the run goes on without it.\n")
 
     def _warn(self, begun: "RunStarted") -> None:
         """Says what the run's time limit has no room for, unless there is nothing left to run."""

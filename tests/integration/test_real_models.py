@@ -127,7 +127,13 @@ def over(tmp_path: Path) -> Over:
 
 async def run_over(folder: Path, server: OpenAiServer, **settings: Any) -> client.Result:
     task = tiny.make_task(folder / "task" / "tiny")
-    given = {"agent_model": "openai/local", "api_base": server.url, "exec_timeout": 20, "use_baseline": False, **settings}
+    given = {
+        "agent_model": "openai/local",
+        "api_base": server.url,
+        "exec_timeout": 20,
+        "use_baseline": False,
+        **settings,
+    }
     return await client.solve(client.find_request(task), RunConfig(**given), folder / "run")
 
 

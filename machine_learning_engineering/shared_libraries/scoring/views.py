@@ -17,7 +17,14 @@ from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import StagedView, Task, View
 from machine_learning_engineering.shared_libraries.scoring.cells import spelling
 from machine_learning_engineering.shared_libraries.scoring.shuffled import shuffled
-from machine_learning_engineering.shared_libraries.scoring.split import Split, classes_of, draw, generator, split, units_of
+from machine_learning_engineering.shared_libraries.scoring.split import (
+    Split,
+    classes_of,
+    draw,
+    generator,
+    split,
+    units_of,
+)
 from machine_learning_engineering.shared_libraries.scoring.submission import Expected, accept, expect
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
