@@ -12,6 +12,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     LlmCall,
     RunEnded,
     RunStarted,
+    Scored,
     ScriptRun,
     StateDelta,
 )
@@ -149,7 +150,9 @@ class Progress:
             case StateDelta():
                 self._state |= entry.delta
                 self._doing = {key: one for key, one in self._doing.items() if one.agent != entry.agent}
-            case ScriptRun() if entry.view.startswith("search"):
+            case Scored():  # after the last of its folds
+                self._doing.pop(entry.slot, None)
+            case ScriptRun() if address(entry.slot).kind == "ablation":
                 self._doing.pop(entry.slot, None)
             case Decision() if entry.what == "ensemble":
                 self._reached(3)
