@@ -14,6 +14,7 @@ from google.adk.tools.tool_context import ToolContext
 from machine_learning_engineering import client
 from machine_learning_engineering.front_door.follow import RUN_KEY
 from machine_learning_engineering.shared_libraries.errors import MleError, TargetUnclear
+from machine_learning_engineering.shared_libraries.tasks.metrics.own import is_own
 
 FOLLOWS = "follows"  # of an answer: whether the progress of its run is shown next
 TASK_KEY = "front_door_task"  # state: the task that was spoken of last
@@ -80,7 +81,7 @@ async def start_run(
         "solutions": solutions, "candidates": candidates, "seed": seed, "timeout": script_seconds, "model": model,
     }  # fmt: skip
     settings = {key: value for key, value in said.items() if value not in ("", None)}
-    begun = await _told(lambda: {"folder": str(client.start(_named(name), settings))})
+    begun = await _told(lambda: {"folder": str(client.start(_named(name), _of_words(settings)))})
     if "folder" in begun:
         return _shows(tool_context, begun["folder"], follow)
     return begun
@@ -170,6 +171,19 @@ def _named(name: str) -> str:
             "which task? Name a bundled one (`list tasks`), a folder or a CSV file, or drop a CSV file here."
         )
     return name
+
+
+def _of_words(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, none of which is code: what the data say may have put words into the model's mouth.
+
+    Raises: MleError for a metric of the user's own, which the harness would import and call outside the sandbox.
+    """
+    if is_own(metric := str(settings.get("metric", ""))):
+        raise MleError(
+            f"the metric {metric!r} is code of your own, which no chat may call; start this run in a terminal, "
+            "with `mle run`, or name a metric from docs/metrics.md"
+        )
+    return settings
 
 
 async def _told(work: Callable[[], Answer]) -> Answer:

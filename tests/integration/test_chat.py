@@ -255,6 +255,7 @@ async def test_a_run_begun_elsewhere_is_found_by_its_name(
         ("run nothing-like-that", "there is no file, folder or bundled task"),
         ("run tiny with gpt-4o", "openai/gpt-4o"),
         ("run tiny, metric beauty", "there is no metric 'beauty'"),
+        ("run tiny, metric os:system", "no chat may call"),
         ("run tiny, 99 solutions", "less than or equal to 16"),
         ("run it", "which task?"),
         ("status", "there are no runs yet"),
