@@ -9,6 +9,8 @@ BENCHMARKS = {
     "offline": "the offline model on tasks with known truth, against default LightGBM and the trivial baseline",
     "pipeline": "our own cost: a default run with a scripted model at 0 s and 2 s a call, against its critical path",
     "coverage": "whether the audit interval holds the true score as often as it says, on tasks with known truth",
+    "blend": "what the free ensemble is worth: the blend of cheap scripts against the best of them, by true score",
+    "sealed": "what sealed scores are worth: the script they choose against the one that scripts' own figures choose",
     "selection": "what the rule of adoption costs and gains: true gain, false adoptions, optimism, by its strictness",
     "start": "seconds until a script's first line, in a warm fork against a fresh interpreter, with every layer on",
     "scheduler": "1,000 trivial jobs through one and two slots; two cross-validations at once against one by one",
