@@ -3,8 +3,9 @@
 It is started by exec as `python -c BOOT ROOT SOCKET PROFILE`, keeps one thread, never uses an accelerator, and holds no
 secret: its environment is a script's.
 Over one socket come requests, each a JSON object with four descriptors (stdin, stdout, stderr, and the job's control
-socket). The child closes the fence around itself and becomes the script. The server is the parent of all its jobs and
-adopts what they leave behind; it ends a job's whole tree when the job's process ends or its control socket is closed
+socket). They go on to a spare, a child that was forked while there was time, since to fork a process this large takes
+longer than all else; it closes the fence around itself and becomes the script. The server is the parent of all its jobs
+and adopts what they leave behind; it ends a job's whole tree when the job's process ends or its control socket is closed
 from outside, and then writes the wait status there. When its own socket closes it ends every job and itself.
 
 Standard library alone, apart from what a profile preloads.
@@ -55,10 +56,14 @@ PROFILES = {"bare": (), "core": _CORE, "boost": _BOOST, "torch": (*_CORE, "torch
 
 
 class _Server:
-    """Accepts requests, starts jobs, and tells how they ended. `_jobs` maps processes to control sockets."""
+    """Accepts requests, starts jobs, and tells how they ended. `_jobs` maps processes to control sockets.
+
+    `_spare` is the process of the next job and the socket that its request goes to.
+    """
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
+        self._spare: tuple[int, socket.socket] | None = None
         self._jobs: dict[int, socket.socket] = {}
         self._ended: list[tuple[socket.socket, int]] = []
         self._wakeup = _wake_on_child_signals()
@@ -69,6 +74,9 @@ class _Server:
     def serve(self) -> Script | None:
         """Works until the other side of the request socket is gone; in a forked child, the script to run there."""
         while True:
+            with contextlib.suppress(OSError):  # the next request tells, if it still cannot be done
+                if script := self._have_spare():
+                    return script
             ready = {descriptor for descriptor, _ in self._poll.poll()}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
@@ -88,23 +96,45 @@ class _Server:
             if script := self._start(data, descriptors):
                 return script
 
+    def _have_spare(self) -> Script | None:
+        """Forks a spare unless there is one; in that child, the script of the request that it was handed.
+
+        Raises: OSError where there are too many processes, or no memory.
+        """
+        if self._spare is not None:
+            return None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            if (pid := quiet_fork()) == 0:
+                return _wait_for_request(theirs)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._spare = pid, ours
+        return None
+
     def _start(self, request: bytes, descriptors: list[int]) -> Script | None:
-        """Forks a child for a request; the script to run, in that child."""
+        """Hands a request to the spare; a script only in the child that was forked for want of one."""
         control = socket.socket(fileno=descriptors[3])
         try:
-            pid = quiet_fork()
-        except OSError as exc:  # too many processes, or no memory
-            pid = -1
+            if script := self._have_spare():
+                return script
+            assert self._spare is not None
+            pid, spare = self._spare
+            self._spare = None
+            with spare:
+                socket.send_fds(spare, [request], descriptors)
+            self._jobs[pid] = control
+            self._poll.register(control, select.POLLIN)
+        except BrokenPipeError:  # the spare was killed: the sandbox sees that nobody tells of its job, and asks again
+            control.close()
+        except OSError as exc:
             control.send(f"failed {exc}\n".encode())
-        if pid == 0:
-            return _become(json.loads(request), descriptors[:3], control)
+            control.close()
         for descriptor in descriptors[:3]:
             os.close(descriptor)
-        if pid < 0:
-            control.close()
-            return None
-        self._jobs[pid] = control
-        self._poll.register(control, select.POLLIN)
         return None
 
     def _reap(self) -> None:
@@ -118,6 +148,9 @@ class _Server:
                 return
             if pid in self._jobs:
                 self._ended.append((self._jobs.pop(pid), status))
+            elif self._spare is not None and pid == self._spare[0]:
+                self._spare[1].close()
+                self._spare = None
 
     def _conclude(self, control: socket.socket, status: int) -> None:
         """Ends what a job left behind, then tells how it ended."""
@@ -145,7 +178,8 @@ class _Server:
 
     def _strays(self) -> list[int]:
         """Adopted processes, told from those of running jobs by their user namespace, else by their session."""
-        adopted = [pid for pid in supervisor.children(os.getpid()) if pid not in self._jobs]
+        known = {*self._jobs, *(self._spare or ())[:1]}
+        adopted = [pid for pid in supervisor.children(os.getpid()) if pid not in known]
         if not adopted:
             return []
         namespace_of = supervisor.user_namespace
@@ -172,6 +206,22 @@ def _wake_on_child_signals() -> int:
 # --- in the child -----------------------------------------------------------------------------------------------------
 
 
+def _wait_for_request(requests: socket.socket) -> Script:
+    """The script of the one request that this child gets. It keeps nothing open but its socket: not the pipes of the
+    jobs that run meanwhile, whose ends would not be seen.
+    """
+    kernel.die_with_parent(signal.SIGKILL)
+    kept = requests.fileno()
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 2**20)
+    signal.set_wakeup_fd(-1)
+    request, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 4)
+    if not request:  # the server is gone
+        os._exit(0)
+    requests.close()
+    return _become(json.loads(request), descriptors[:3], socket.socket(fileno=descriptors[3]))
+
+
 def _become(request: dict[str, Any], streams: list[int], control: socket.socket) -> Script:
     """The script that the forked child is to run, inside its fence; a failure is told on the control socket."""
     try:
@@ -187,9 +237,7 @@ def _become(request: dict[str, Any], streams: list[int], control: socket.socket)
 
 
 def _settle(request: dict[str, Any], streams: list[int], control: socket.socket) -> None:
-    kernel.die_with_parent(signal.SIGKILL)
     kernel.set_dumpable(True)  # else a script could not look into its own /proc/self
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     for number, descriptor in enumerate(streams):
