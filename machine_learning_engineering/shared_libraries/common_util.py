@@ -42,8 +42,8 @@ def copy_file(source: str | Path, destination: str | Path) -> Path:
 
 
 def clean(text: str) -> str:
-    """Text as every file and database takes it: no NUL, no lone surrogate, one kind of line end."""
-    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    """Text as every file and database takes it: no NUL, no byte order mark, no lone surrogate, one kind of line end."""
+    text = text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 

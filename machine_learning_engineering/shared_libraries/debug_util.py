@@ -52,6 +52,8 @@ async def run_and_debug(
         if made is None:
             return None
         while (problem := problem_of(made)) and fixes_left > 0:
+            if not desk.run.may_try(f"fix {slot.code_key} {fixes_left}"):
+                return None
             fixes_left -= 1
             fixed = await _fix(desk, slot, made, problem)
             if fixed is not None and (parsed(fixed.script) is not None or parsed(made.script) is None):

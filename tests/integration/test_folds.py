@@ -53,6 +53,13 @@ async def test_a_script_that_is_clearly_behind_runs_on_one_fold_and_never_wins(s
     assert made.score.rows == 102
 
 
+async def test_when_time_is_up_a_script_is_scored_on_its_first_fold(solve: Any) -> None:
+    result = await solve(minutes=0.001)
+    assert result.winner.score.folds == 1
+    assert "time" in result.winner.score.stopped
+    assert result.submission.exists()
+
+
 async def test_a_script_that_fails_on_a_later_fold_is_told_how(solve) -> None:
     """Its rows are those of another fold; the error of that fold is what its author gets to read."""
     replies = tiny.replies()

@@ -128,8 +128,35 @@ async def test_a_run_without_any_working_script_says_so(solve) -> None:
     replies["model_eval_agent_1_1"] = [tiny.fenced("print('Final Validation Performance: 1')"), "..."]
     replies["model_eval_bug_summary_agent_1_1"] = ["No submission.", "..."]
     replies["model_eval_debug_agent_1_1"] = replies["model_eval_agent_1_1"]
-    with pytest.raises(MleError, match="none of model 1 made a valid submission"):
+    with pytest.raises(MleError, match=r"none of model 1 made a valid submission\. .*submission\.csv"):
         await solve(replies, num_solutions=1, num_model_candidates=1, max_debug_round=1)
+
+
+async def test_the_baseline_is_handed_in_where_no_model_wrote_a_script_that_works(solve) -> None:
+    replies = tiny.replies(solutions=1, candidates=1) | {"model_eval_agent_1_1": ["I cannot.", "..."]}
+    settings = {"num_solutions": 1, "num_model_candidates": 1, "max_retry": 2, "use_baseline": True}
+    result = await solve(replies, **settings)
+    assert result.winner.slot.stage.name == "baseline"
+    assert result.submission.exists()
+    with pytest.raises(MleError) as raised:
+        await solve(replies, **{**settings, "use_baseline": False}, out="none")
+    assert "None" not in str(raised.value)
+
+
+async def test_a_fix_that_is_no_program_is_not_built_on(solve) -> None:
+    """The next round of debugging starts from the last version that ran."""
+    replies = tiny.replies(solutions=1, candidates=1)
+    broken = "print('Final Validation Performance: 1')\nraise ValueError('first')"
+    replies["model_eval_agent_1_1"] = [tiny.fenced(broken)]
+    replies["model_eval_debug_agent_1_1"] = [tiny.fenced(broken + "\nif"), tiny.fenced(tiny.solution(0, 2.0))]
+    replies["model_eval_bug_summary_agent_1_1"] = ["bug", "..."]
+    result = await solve(replies, num_solutions=1, num_model_candidates=1, max_retry=1)
+    entries = read_journal(result.folder)
+    asked = [e for e in entries if isinstance(e, LlmCall) and e.agent == "model_eval_debug_agent_1_1"]
+    assert len(asked) == 2
+    last = (result.folder / "blobs" / asked[-1].request).read_text()
+    assert "raise ValueError('first')" in last
+    assert "\nif" not in last.replace("\\n", "\n")
 
 
 async def test_debugging_is_bounded_and_sees_fresh_errors(solve) -> None:
@@ -185,6 +212,24 @@ async def test_a_wall_clock_budget_ends_the_search_in_time(solve) -> None:
     assert result.submission.exists()
     left_out = [e for e in read_journal(result.folder) if isinstance(e, Decision) and e.chosen is False]
     assert any(e.what.startswith("budget:") for e in left_out)
+
+
+async def test_when_time_is_up_nothing_is_mended_once_a_script_works(solve) -> None:
+    """Without any script that works, debugging goes on, so that there is something to hand in."""
+    replies = tiny.replies(solutions=1, candidates=2)
+    bad = tiny.fenced("print('Final Validation Performance: 1')\nraise ValueError")
+    late = tiny.solution(0, 2.0).replace("# --- model", "import time; time.sleep(2)\n# --- model")
+    replies["model_eval_agent_1_1"] = [bad]
+    replies["model_eval_agent_1_2"] = [bad]
+    replies["model_eval_debug_agent_1_1"] = [bad, tiny.fenced(late), "..."]
+    replies["model_eval_debug_agent_1_2"] = [bad] * 50
+    replies["model_eval_bug_summary_agent_1_1"] = replies["model_eval_bug_summary_agent_1_2"] = ["bug", "..."]
+    settings = {"num_solutions": 1, "num_model_candidates": 2, "max_debug_round": 40}
+    result = await solve(replies, **settings, minutes=0.001)
+    asked = [e.agent for e in read_journal(result.folder) if isinstance(e, LlmCall)]
+    assert asked.count("model_eval_debug_agent_1_1") == 2
+    assert asked.count("model_eval_debug_agent_1_2") < 40
+    assert result.winner.slot.code_key == "init_code_1_1"
 
 
 async def test_a_model_that_cannot_be_reached_ends_the_run_and_loses_no_branch(solve) -> None:

@@ -13,9 +13,9 @@ from machine_learning_engineering.shared_libraries.scoring.choose import why_sto
 async def attempt(slot: Slot, code: str, run: Run) -> Attempt:
     """The attempt that `code` makes at `slot`: run on its views, scored on held-out labels, journaled.
 
-    The first fold goes first; the others follow, side by side, if it is valid and not clearly behind what it has to
-    beat. Whatever the script does is in the attempt; only our own failures raise. Ablation scripts run on the first
-    fold and have no score. A script of the submission stage runs on the final view and is checked, not scored.
+    The first fold goes first; the others follow, side by side, if it is valid, not clearly behind what it has to beat,
+    and there is time. Whatever the script does is in the attempt; only our own failures raise. Ablation scripts run on
+    the first fold and have no score. A script of the submission stage runs on the final view and is checked, not scored.
     """
     ordinal = run.journal.next_ordinal(ScriptRun, slot.code_key)
     run.write_script(slot, code)
@@ -44,7 +44,10 @@ async def _scored(slot: Slot, ordinal: int, code: str, run: Run, views: Sequence
         first = Attempt(slot, ordinal, code, folds[0], verdict, folds)
         incumbent = run.incumbents.get(slot)
         comparison = None if incumbent is None else await run.compare(first, incumbent)
-        if stopped := comparison and why_stop(comparison):
+        stopped = None if comparison is None else why_stop(comparison)
+        if stopped is None and not run.may_search(f"folds {slot.code_key} {ordinal}"):
+            stopped = "the time for the search was up after the first fold"
+        if stopped is not None:
             verdict = verdict.model_copy(update={"stopped": stopped})
         else:
             folds += await execute(views[1:])

@@ -161,13 +161,14 @@ class Run:
         self.journal.append(Decision(at=now(), what=what, chosen=chosen, why=why))
         return chosen
 
-    async def audit(self, made: Attempt) -> Audited | None:
-        """The audit of an attempt, made once; None where the table is too small to spare rows for it."""
+    async def audit(self, made: Attempt, rows: int | None = None) -> Audited | None:
+        """The audit of an attempt, made once, with at most so many training rows; None where none are spared for it."""
         if known := self.journal.find(Audited, made.slot.code_key, made.ordinal):
             return known
         if not await asyncio.to_thread(audit_rows, self.task, self.config):
             return None
-        execution = await self.execute(made.slot, made.ordinal, made.script, AUDIT)
+        view = AUDIT.model_copy(update={"rows": rows})
+        execution = await self.execute(made.slot, made.ordinal, made.script, view)
         verdict = await self.score([AUDIT], [execution])
         low, high = await asyncio.to_thread(self._interval, execution) if verdict.reason is None else (None, None)
         audited = Audited(at=now(), slot=made.slot.code_key, ordinal=made.ordinal, score=verdict, low=low, high=high)
@@ -199,6 +200,13 @@ class Run:
             return True
         return bool(self.decide(f"budget:{what}", self._ask_clock))
 
+    def may_try(self, what: str) -> bool:
+        """As `may_search`, but as long as no script works there is no end: a run should have something to hand in."""
+        if self.config.minutes is None:
+            return True
+        works = any(one.value is not None for one in self.attempts)
+        return bool(self.decide(f"budget:{what}", self._ask_clock if works else lambda: (True, "nothing works yet")))
+
     def record_state(self, agent: str, delta: Mapping[str, Any]) -> None:
         """Keeps state keys that an agent wrote, in the order of its events."""
         ordinal = self.journal.next_ordinal(StateDelta, agent)
@@ -216,6 +224,11 @@ class Run:
         """Wall-clock seconds of this run, over all its resumes."""
         return self._spent + time.monotonic() - self._started
 
+    def script_seconds(self, slot: Slot, ordinal: int, share: float = 1.0) -> float:
+        """The wall-clock seconds that a script gets now, within this share of the budget."""
+        left = max(self._seconds_left(share), self.least_seconds(slot, ordinal))
+        return min(self.config.limits.wall_seconds, left)
+
     def _seconds_left(self, share: float = 1.0) -> float:
         minutes = self.config.minutes
         return float("inf") if minutes is None else minutes * 60 * share - self.seconds
@@ -224,7 +237,7 @@ class Run:
         allowed = self._seconds_left(SEARCH_SHARE) > 0
         return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
 
-    def _least_seconds(self, slot: Slot, ordinal: int) -> float:
+    def least_seconds(self, slot: Slot, ordinal: int) -> float:
         """What a script gets also when the budget is spent: on all rows several times what it took while searching.
 
         Otherwise a run whose time is up would throw its only scripts away instead of publishing one.
@@ -234,12 +247,12 @@ class Run:
 
     def _job(self, slot: Slot, ordinal: int, script: str, staged: StagedView, low_priority: bool) -> Job:
         kind = staged.view.kind
-        which = "" if staged.view == SEARCH else f".fold{staged.view.fold}" if kind == "search" else f".{kind}"
+        name = f"fold{staged.view.fold}" if kind == "search" else staged.view.name
+        which = "" if staged.view == SEARCH else f".{name}"
         folder = self.task_folder / slot.folder / "runs" / f"{Path(slot.filename).stem}.{ordinal}{which}"
         if folder.exists():  # finished just before a kill, but not journaled: its result does not count
             shutil.rmtree(folder)
-        left = self._seconds_left(SEARCH_SHARE if kind == "search" else 1.0)
-        wall = min(self.config.limits.wall_seconds, max(left, self._least_seconds(slot, ordinal)))
+        wall = self.script_seconds(slot, ordinal, SEARCH_SHARE if kind == "search" else 1.0)
         limits = self.config.limits.model_copy(update={"wall_seconds": wall})
         return Job(
             script=script,

@@ -144,11 +144,24 @@ def _deal(
         fold_of = _fold_of_units(units[shuffled], folds)
     else:
         classes = classes_of(task, train)
-        order = np.arange(len(rows)) if classes is None else np.argsort(classes[shuffled], kind="stable")
-        fold_of = np.empty(len(rows), dtype=int)
-        fold_of[order] = np.arange(len(rows)) % folds
+        fold_of = np.arange(len(rows)) % folds if classes is None else _fold_of_classes(classes[shuffled], folds)
     parts = (np.sort(shuffled[fold_of == fold]) for fold in range(folds))
     return tuple(part for part in parts if len(part))
+
+
+def _fold_of_classes(classes: "Rows", folds: int) -> "Rows":
+    """A fold for each row: class by class in turn. A class of fewer rows than folds begins at the first fold, which is
+    scored alone at first.
+    """
+    import numpy as np
+
+    order = np.argsort(classes, kind="stable")
+    fold_of = np.empty(len(classes), dtype=int)
+    fold_of[order] = np.arange(len(classes)) % folds
+    for one in np.flatnonzero(np.bincount(classes) < folds):
+        rows = np.flatnonzero(classes == one)
+        fold_of[rows] = np.arange(len(rows))
+    return fold_of
 
 
 def _fold_of_units(units: "Rows", folds: int) -> "Rows":

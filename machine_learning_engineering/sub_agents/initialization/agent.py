@@ -1,5 +1,6 @@
 """Phase 1 (MLE-STAR, algorithm 1): search models, try each, merge the next best into the best while that helps."""
 
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,7 +25,10 @@ from machine_learning_engineering.sub_agents.initialization import prompt
 
 
 def build_initialization(run: Run, board: Board) -> BaseAgent:
-    """The agent of phase 1; afterwards the board holds one working attempt for each solution that worked out."""
+    """The agent of phase 1; afterwards the board holds one working attempt for each solution that worked out.
+
+    Where none did, the run goes on with the baseline, if there is one.
+    """
 
     async def work(desk: Desk) -> None:
         await prepare_task(desk)
@@ -35,8 +39,8 @@ def build_initialization(run: Run, board: Board) -> BaseAgent:
             beside.append(compare_rows(desk))
         made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers), *beside)
         board.solutions.update({t: one for t, one in zip(numbers, made, strict=False) if isinstance(one, Attempt)})
-        if not board.solutions:
-            reasons = "; ".join(dict.fromkeys(str(one) for one in made))
+        if all(one.value is None for one in run.attempts):
+            reasons = "; ".join(dict.fromkeys(str(one) for one in made if isinstance(one, MleError)))
             raise MleError(f"no model candidate made a valid submission: {reasons}")
 
     return Phase.of("initialization_agent", "Finds models, tries them, merges the best.", run, work)
@@ -99,8 +103,8 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     working = ranked([one for one in tries if isinstance(one, Attempt)], desk.run.task.metric)
     if not working:
         names = ", ".join(model.model_name for model in models)
-        reasons = dict.fromkeys(f" {one}" for one in tries if isinstance(one, MleError))
-        raise BranchFailed(f"solution {t}: none of {names} made a valid submission.{''.join(reasons)}")
+        reasons = [str(one) for one in tries if isinstance(one, MleError)] + why_failed(desk.run, t)
+        raise BranchFailed(" ".join([f"solution {t}: none of {names} made a valid submission.", *reasons[:1]]))
     await rank_candidates(desk, t, working)
     best, index = await merge(desk, t, working)
     await desk.note(
@@ -109,6 +113,18 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     )
     desk.run.write_script(_slot("merger", t, index), best.script, "train0.py")
     return await check_data_use(desk, t, best) if desk.run.config.use_data_usage_checker else best
+
+
+def why_failed(run: Run, t: int) -> list[str]:
+    """Why scripts of solution `t` failed, the commonest reason first: the exception, or what the harness says."""
+    failed = [one for one in run.attempts if one.slot.solution == t and one.value is None]
+    return [reason for reason, _ in Counter(filter(None, map(_why, failed))).most_common()]
+
+
+def _why(failed: Attempt) -> str:
+    if failed.execution.outcome == "error" and (last := failed.execution.stderr.strip().rpartition("\n")[2]):
+        return last
+    return (failed.score.reason if failed.score else None) or ""
 
 
 async def create_workspace(run: Run, t: int) -> None:
@@ -128,13 +144,15 @@ async def find_models(desk: Desk, t: int, summary: str) -> list[ModelCard]:
     """
     agent, wanted = f"model_retriever_agent_{t}", desk.run.config.num_model_candidates
     most: list[ModelCard] = []
+    pages: list[str] = []  # that the search for `most` used
 
     async def take(callback_context: CallbackContext, reply: Reply) -> list[ModelCard]:
-        nonlocal most
+        nonlocal most, pages
         try:
             models = prompt.parse_candidates(reply, wanted)
         except prompt.TooFewModels as exc:
-            most = max(most, exc.models, key=len)
+            if len(exc.models) > len(most):
+                most, pages = exc.models, list(reply.sources)
             raise
         callback_context.state.update(_models_found(t, models, list(reply.sources)))
         return models
@@ -146,7 +164,7 @@ async def find_models(desk: Desk, t: int, summary: str) -> list[ModelCard]:
         if not most:
             raise
         models = most
-        await desk.note(agent, **_models_found(t, models, []))
+        await desk.note(agent, **_models_found(t, models, pages))
     sources = desk.state[f"init_{t}_model_sources"]
     for j, model in enumerate(models, 1):
         path = desk.run.task_folder / str(t) / "model_candidates" / f"model_{j}.txt"
@@ -160,7 +178,9 @@ def _models_found(t: int, models: list[ModelCard], sources: list[str]) -> dict[s
 
 
 async def try_model(desk: Desk, t: int, j: int, model: ModelCard) -> Attempt | None:
-    """The first working script with this model, or None."""
+    """The first working script with this model, or None; none is tried when time is up and another one works."""
+    if not desk.run.may_try(f"candidate {t} {j}"):
+        return None
     card = desk.run.card("candidate", solution=t, attempt=j, model=model)
     return await run_and_debug(
         desk, _slot("model_eval", t, j), prompt.render_candidate(card, desk.run.task.description)

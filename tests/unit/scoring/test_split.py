@@ -78,6 +78,17 @@ def test_every_class_gives_its_share(folds: int, tmp_path: Path) -> None:
         assert train["y"].iloc[fold].value_counts().to_dict() == {"a": 8, "b": 4}
 
 
+def test_the_first_fold_has_a_row_of_every_rare_class(tmp_path: Path) -> None:
+    """It is scored alone at first, and there are metrics that need every class."""
+    task = build_task(tmp_path, rows=60, problem="multiclass", metric=ACCURACY, classes=(*"abcd", *"ab" * 8))
+    train = read_table(task.train)
+    for seed in range(5):
+        folds = split_of(task, seed=seed).folds
+        of_class = [train["y"].iloc[fold].value_counts().to_dict() for fold in folds]
+        assert [found.get("c", 0) for found in of_class] == [found.get("d", 0) for found in of_class] == [1, 1, 1, 0, 0]
+        assert all(found["a"] in (5, 6) for found in of_class)
+
+
 @pytest.mark.parametrize("folds", [1, 5])
 def test_groups_stay_whole(folds: int, tmp_path: Path) -> None:
     task = build_task(tmp_path, group="g", shared_groups=False)
