@@ -132,10 +132,13 @@ class View(Record):
 
     kind: Literal["search", "audit", "final", "shuffled"]
     fold: int = 0
+    rows: int | None = Field(None, description="of a final or audit view that has only a sample of its training rows")
 
     @property
     def name(self) -> str:
-        return f"search-{self.fold}" if self.kind == "search" else self.kind
+        if self.kind == "search":
+            return f"search-{self.fold}"
+        return self.kind if self.rows is None else f"{self.kind}-{self.rows}"
 
 
 SEARCH = View(kind="search")

@@ -4,18 +4,27 @@ Search and audit views hold labelled rows back to score on, the final view shows
 exist in the memory of the harness alone.
 """
 
+import contextlib
 import hashlib
-import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import StagedView, Task, View
 from machine_learning_engineering.shared_libraries.scoring.cells import spelling
+from machine_learning_engineering.shared_libraries.scoring.media import (
+    Moves,
+    files_of_rows,
+    nameless,
+    others_of,
+    renamed,
+    to_test,
+)
 from machine_learning_engineering.shared_libraries.scoring.shuffled import shuffled
 from machine_learning_engineering.shared_libraries.scoring.split import (
     Split,
@@ -26,6 +35,8 @@ from machine_learning_engineering.shared_libraries.scoring.split import (
     units_of,
 )
 from machine_learning_engineering.shared_libraries.scoring.submission import Expected, accept, expect
+from machine_learning_engineering.shared_libraries.tasks.content import content_digest
+from machine_learning_engineering.shared_libraries.tasks.copies import is_media
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
 if TYPE_CHECKING:
@@ -34,9 +45,7 @@ if TYPE_CHECKING:
     from machine_learning_engineering.shared_libraries.scoring.split import Rows
 
 _OURS = ("train.csv", "test.csv", "sample_submission.csv", "task_description.txt")
-_TABLES = (".csv", ".tsv", ".txt", ".md", ".dat", ".data")
-_MEDIA = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".wav", ".mp3", ".flac", ".ogg", ".mp4", ".pdf")
-_HEADER_BYTES = 2**16
+_Others = Mapping[PurePosixPath, Path]  # the further files of a view, by their place in it
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,12 @@ def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
     unfinished.mkdir()
     try:
         if view.kind == "final":
-            _fill_final(task, unfinished)
+            _fill_final(task, view, config, unfinished)
+            others = others_of(task)
         else:
-            _fill_held(task, view, config, unfinished)
+            others = _fill_held(task, view, config, unfinished)
         (unfinished / "task_description.txt").write_text(task.description, encoding="utf-8")
-        _add_others(task, unfinished)
-        digest = _digest(unfinished)
+        digest = _add_others(others, unfinished, _finish(unfinished))
         _rename(unfinished, root / digest)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -139,17 +148,38 @@ def _expected_final(task: Task) -> Expected:
     return expect(task, read_table(task.test))
 
 
-def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> None:
+def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> _Others:
     train = read_table(task.train)
     held = held_out(task, view, config)
     assert held is not None
-    fit = train.iloc[_fit_rows(task, train, view, held.rows, config)]
+    rows = _fit_rows(task, train, view, held.rows, config)
+    fit, files = train.iloc[rows], files_of_rows(task)
+    unnamed: Moves = {}
     if view.kind == "shuffled":
         labels = shuffled(fit[task.target], task.problem, generator(task, config.seed, "shuffled labels"))
         fit = fit.assign(**{task.target: labels})
+        if files is not None and files.tells:
+            unnamed = nameless(files, list(rows), after=len(held.rows))
+            fit = renamed(files, fit, list(rows), unnamed)
     _write(fit, folder / "train.csv")
     _write(_features(task, train, held.rows), folder / "test.csv")
     _write(_sample(task, held.expected), folder / "sample_submission.csv")
+    return _others_held(task, rows, held.rows, unnamed)
+
+
+def _others_held(task: Task, fit: "Rows", held: "Rows", unnamed: Moves) -> _Others:
+    """The further files where `held` rows are held out: of files that belong to rows, those of `fit` and `held` alone.
+
+    `unnamed` are the new names of files of `fit` rows that may not keep theirs.
+    """
+    others = others_of(task)
+    if (files := files_of_rows(task)) is None:
+        return others
+    shown = set(fit.tolist()) - unnamed.keys()
+    of_rows = {path: others[path] for path, rows in files.rows.items() if rows & shown}
+    moves = (move for moved in (unnamed, to_test(files, held.tolist())) for of_row in moved.values() for move in of_row)
+    of_rows |= {move.place: others[move.path] for move in moves}
+    return {place: path for place, path in others.items() if not files.has(place)} | of_rows
 
 
 def _fit_rows(task: Task, train: "pd.DataFrame", view: View, held: "Rows", config: RunConfig) -> "Rows":
@@ -158,10 +188,17 @@ def _fit_rows(task: Task, train: "pd.DataFrame", view: View, held: "Rows", confi
 
     kept_back = np.union1d(held, _split_of(task, config).audit)
     rows = np.setdiff1d(np.arange(len(train)), kept_back)
-    if len(rows) <= config.max_search_rows or view.kind == "audit":
+    most = view.rows if view.kind == "audit" else config.max_search_rows
+    return rows if most is None else _sample_of(task, train, rows, most, config)
+
+
+def _sample_of(task: Task, train: "pd.DataFrame", rows: "Rows", most: int, config: RunConfig) -> "Rows":
+    """At most so many of these rows, in file order, with the share of each class."""
+    import numpy as np
+
+    if len(rows) <= most:
         return rows
-    rng = generator(task, config.seed, f"fit rows {config.max_search_rows}")
-    return np.sort(draw(rows, classes_of(task, train), config.max_search_rows, rng))
+    return np.sort(draw(rows, classes_of(task, train), most, generator(task, config.seed, f"fit rows {most}")))
 
 
 def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame":
@@ -173,10 +210,12 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
     features = train.iloc[rows].reset_index(drop=True)
     if task.id is not None and task.id not in train.columns:
         features[task.id] = [str(number) for number in range(len(rows))]
-    return features[[column for column in columns if column in features.columns]]
+    features = features[[column for column in columns if column in features.columns]]
+    files = files_of_rows(task)
+    return features if files is None else renamed(files, features, rows.tolist(), to_test(files, rows.tolist()))
 
 
-def _fill_final(task: Task, folder: Path) -> None:
+def _fill_final(task: Task, view: View, config: RunConfig, folder: Path) -> None:
     for source, name in ((task.train, "train.csv"), (task.test, "test.csv"), (task.sample, "sample_submission.csv")):
         if source is None:
             _write(_sample(task, _expected_final(task)), folder / name)
@@ -184,6 +223,12 @@ def _fill_final(task: Task, folder: Path) -> None:
             shutil.copyfile(source, folder / name)
         else:
             _write(read_table(source), folder / name)
+    if view.rows is not None:
+        import numpy as np
+
+        train = read_table(task.train)
+        rows = _sample_of(task, train, np.arange(len(train)), view.rows, config)
+        _write(train.iloc[rows], folder / "train.csv")
 
 
 def _sample(task: Task, expected: Expected) -> "pd.DataFrame":
@@ -204,45 +249,46 @@ def _write(table: "pd.DataFrame", path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def _add_others(task: Task, folder: Path) -> None:
-    """Adds the task's further files, the same to every view, except those that may hold labels."""
-    for source in task.others:
-        home = task.home or task.train.parent
-        inside = source.relative_to(home) if source.is_relative_to(home) else Path(source.name)
-        target = folder / inside
-        if source.is_file() and str(inside) not in _OURS and not may_hold_labels(source, task.target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+def _add_others(others: _Others, folder: Path, digests: dict[PurePosixPath, bytes]) -> str:
+    """Adds further files to a folder, whose own files have these digests; the digest of all names and bytes.
 
-
-def may_hold_labels(path: Path, target: str) -> bool:
-    """Whether a further file names the target in its first line, or cannot be looked into (an archive, a binary)."""
-    suffix = path.suffix.lower()
-    if suffix in _MEDIA:
-        return False
-    if suffix not in _TABLES:
-        return True
-    with path.open("rb") as file:
-        header = file.readline(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-    cells = header.replace("\t", ",").replace(";", ",").replace("|", ",").split(",")
-    return target.strip().lower() in {cell.strip().strip("\"'").lower() for cell in cells}
-
-
-def _digest(folder: Path) -> str:
-    """The digest of all names and bytes below a folder."""
+    Media are hard links where the file system allows it: they are many, and scripts reach a view only through a
+    read-only mount or a copy of their own.
+    """
+    others = {place: source for place, source in others.items() if str(place) not in _OURS and source.is_file()}
+    for parent in {place.parent for place in others}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    for place, source in others.items():
+        _link_or_copy(source, folder / place)
+        digests[place] = content_digest(source)
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    for place, digest in sorted(digests.items(), key=lambda item: str(item[0])):
+        total.update(f"{place}\0{digest.hex()}\n".encode())
     return total.hexdigest()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A hard link keeps its mode, which is the person's own; a copy is made read-only."""
+    if is_media(source) and not source.is_symlink():
+        with contextlib.suppress(OSError):  # another file system, or somebody else's file
+            target.hardlink_to(source)
+            return
+    shutil.copyfile(source, target)
+    target.chmod(0o444)
+
+
+def _finish(folder: Path) -> dict[PurePosixPath, bytes]:
+    """Makes a folder's files read-only; their digests by name."""
+    digests = {}
+    for path in folder.iterdir():
+        path.chmod(0o444)
+        with path.open("rb") as file:
+            digests[PurePosixPath(path.name)] = hashlib.file_digest(file, "sha256").digest()
+    return digests
 
 
 def _rename(unfinished: Path, final: Path) -> None:
     """Gives a finished folder its name unless another process was faster."""
-    for parent, _, names in os.walk(unfinished):
-        for name in names:
-            Path(parent, name).chmod(0o444)
     try:
         unfinished.rename(final)
     except OSError:

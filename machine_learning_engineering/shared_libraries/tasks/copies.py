@@ -1,4 +1,4 @@
-"""Further tables of a task folder that repeat the target under another name, so that no script may see them."""
+"""Further files of a task folder that no script may see, because they hold the target or may do so."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +11,33 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TABLES = (".csv", ".tsv")
+_TEXTS = (*_TABLES, ".txt", ".md", ".dat", ".data")
+_MEDIA = frozenset((
+    ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aif",
+    ".aiff", ".mp4", ".mov", ".avi", ".pdf",
+))  # fmt: skip
+_HEADER_BYTES = 2**16
 _MOST_BYTES = 200 * 2**20  # larger tables are not looked into
 _MOST_IDS = 0.95  # of the training rows that a table tells of
 _EQUAL = 0.99  # of those rows whose cell is the target's
+
+
+def is_media(path: Path) -> bool:
+    """Whether a file is a picture, a sound, a film or a page."""
+    return path.suffix.lower() in _MEDIA
+
+
+def why_withheld(path: Path, target: str) -> str:
+    """Why a further file is not shown to scripts; empty where it is."""
+    if is_media(path):
+        return ""
+    if path.suffix.lower() not in _TEXTS:
+        return "archives and files of unknown kinds are not shown; unpack them, or save them as CSV"
+    with path.open("rb") as file:
+        header = file.readline(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    cells = header.replace("\t", ",").replace(";", ",").replace("|", ",").split(",")
+    named = target.strip().lower() in {cell.strip().strip("\"'").lower() for cell in cells}
+    return f"a column of it is named {target!r}" if named else ""
 
 
 def copies_of_target(

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
 from machine_learning_engineering.shared_libraries.errors import TargetUnclear, TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
-from machine_learning_engineering.shared_libraries.tasks.copies import copies_of_target
+from machine_learning_engineering.shared_libraries.tasks.content import content_digest
+from machine_learning_engineering.shared_libraries.tasks.copies import copies_of_target, why_withheld
 from machine_learning_engineering.shared_libraries.tasks.folder import (
     Files,
     description_of,
@@ -22,6 +23,7 @@ from machine_learning_engineering.shared_libraries.tasks.folder import (
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, identity, try_out
 from machine_learning_engineering.shared_libraries.tasks.problem import check_varies, choose_metric, problem_of
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
+from machine_learning_engineering.shared_libraries.tasks.row_files import RowFiles, lists_of_names, row_files
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table, typed
 
 SET_ASIDE = 0.2  # of the rows of a lone CSV become its test rows
@@ -47,8 +49,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     train = _labelled(train, target, files, work)
     test = _unlabelled(test, target, files, work)
     id_column = _id_column(train, test, sample, said.get("id"), files)
-    _check_features(train, test, target, id_column, said)
-    _withhold_copies(train, target, id_column, files)
+    _withhold(train, target, id_column, files)
+    of_rows = _files_of_rows(train, test, target, id_column, files, source)
+    _check_features(train, test, target, id_column, said, of_rows)
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
@@ -89,7 +92,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
         time=said.get("time"),
         submission_columns=columns,
         profile=facts,
-        digest=_digest(files, choices),
+        digest=_digest(files, source, choices),
         notes=tuple(files.notes),
     )
 
@@ -180,18 +183,58 @@ def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None
     return test
 
 
-def _withhold_copies(train: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
-    """Takes out of the further files those that have the target under another name."""
+def _withhold(train: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
+    """Takes out of the further files those that have the target, also under another name, or may have it."""
+    withheld: dict[str, list[str]] = {}
+    for path in files.others:
+        if why := why_withheld(path, target):
+            withheld.setdefault(why, []).append(path.name)
+    files.others = tuple(path for path in files.others if not why_withheld(path, target))
+    files.notes += [f"Scripts do not see {listed(names, 3)}: {why}." for why, names in withheld.items()]
     copies = copies_of_target(files.others, train, target, id_column)
     files.others = tuple(path for path in files.others if path not in copies)
     for path, column in copies.items():
         files.notes.append(f"Scripts do not see {path.name}: its column {column!r} is {target!r} of the training rows.")
 
 
+def _files_of_rows(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, id_column: str | None, files: Files, source: Path
+) -> RowFiles | None:
+    """The further files that belong to rows. Tables that list names which tell the target are taken out."""
+    if not files.others:
+        return None
+    found = row_files(
+        [PurePosixPath(path.relative_to(source)) for path in files.others], train, test, target, id_column
+    )
+    if found is None:
+        return None
+    files.notes.append(
+        f"{len(found.rows)} files belong to training rows, by {listed(found.train)}. Those of held-out rows lie where "
+        "files of the test rows do."
+    )
+    if found.tells:
+        files.notes.append(
+            f"The names of these files tell {target!r}: in paths of held-out rows, what tells it is left out or "
+            "replaced by a number."
+        )
+        listing = lists_of_names(files.others, found)
+        files.others = tuple(path for path in files.others if path not in listing)
+        files.notes += [f"Scripts do not see {path.name}: it lists names that tell {target!r}." for path in listing]
+    return found
+
+
 def _check_features(
-    train: pd.DataFrame, test: pd.DataFrame, target: str, id_column: str | None, said: dict[str, Any]
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    target: str,
+    id_column: str | None,
+    said: dict[str, Any],
+    of_rows: RowFiles | None,
 ) -> None:
-    """Raises: TaskError for features that only one file has; ids may be in one of them, groups and times in train."""
+    """Raises: TaskError for features that only one file has, and where there is nothing to predict from.
+
+    Ids may be in one of the files, groups and times in train.
+    """
     alone = {target, id_column, said.get("group"), said.get("time")}
     only_train = [name for name in train.columns if name not in test.columns and name not in alone]
     if len(only_train) == 1 and _is_id(only_train[0], train):
@@ -200,7 +243,7 @@ def _check_features(
     differences = (("train", only_train), ("test", only_test))
     if told := [f"only {side} has {listed(names)}" for side, names in differences if names]:
         raise TaskError(f"train and test columns differ: {'; '.join(told)}. Give both the same feature columns.")
-    if not {*train.columns} & {*test.columns} - alone:
+    if of_rows is None and not {*train.columns} & {*test.columns} - alone:
         raise TaskError(f"there is no column to predict {target!r} from. Give both files the same feature columns.")
 
 
@@ -328,16 +371,11 @@ def _write(frame: pd.DataFrame, work: Path | None, name: str) -> Path:
     return path
 
 
-def _digest(files: Files, choices: list[Any]) -> str:
+def _digest(files: Files, source: Path, choices: list[Any]) -> str:
     """Of the bytes of all files, the names of those that scripts find by name, and the choices; of no folder."""
     total = hashlib.sha256(json.dumps(choices).encode())
     for path in (files.train, files.test, files.sample):
-        total.update(b"-" if path is None else _file_digest(path))
+        total.update(b"-" if path is None else content_digest(path))
     for path in files.others:
-        total.update("/".join(path.parts[-2:]).encode() + _file_digest(path))
+        total.update(path.relative_to(source).as_posix().encode() + content_digest(path))
     return total.hexdigest()
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -12,7 +12,6 @@ from machine_learning_engineering.shared_libraries.scoring.views import (
     expected_submission,
     fold_views,
     held_out,
-    may_hold_labels,
     stage,
 )
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
@@ -88,21 +87,3 @@ def test_staging_is_idempotent_and_safe_side_by_side(task: Task, tmp_path: Path)
     with ThreadPoolExecutor(4) as pool:
         staged = set(pool.map(lambda _: stage(task, SEARCH, CONFIG, root).path, range(8)))
     assert list(root.iterdir()) == list(staged)
-
-
-def test_files_that_may_hold_labels_are_withheld(tmp_path: Path) -> None:
-    folder = tmp_path / "t"
-    folder.mkdir()
-    contents = {"train_full.csv": "id,Y\n1,2\n", "stores.csv": "id,size\n1,2\n", "all.zip": "PK", "notes.md": "Notes\n"}
-    for name, text in contents.items():
-        (folder / name).write_text(text)
-    task = build_task(folder, others=tuple(folder / name for name in contents))
-    staged = stage(task, SEARCH, CONFIG, tmp_path / "views")
-    seen = {path.name for path in staged.path.iterdir()} - {"train.csv", "test.csv", "sample_submission.csv"}
-    assert seen == {"stores.csv", "notes.md", "task_description.txt"}
-
-
-@pytest.mark.parametrize("header", ["id,y", "id;y", 'id\t"y"', "id, y ", "Y"])
-def test_a_target_column_is_seen_in_any_dialect(header: str, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(header + "\n1,2\n")
-    assert may_hold_labels(tmp_path / "a.csv", "y")
