@@ -1,7 +1,7 @@
 """What happened in a run, told from its journal alone: a fold over the entries to frozen records.
 
-`read_story(folder)` is all that report, leaderboard and lists of runs need. It reads no blob and waits for no lock, so
-it may be asked while the run goes on.
+`read_story(folder)` is all that report, leaderboard and lists of runs need. It waits for no lock, so it may be asked
+while the run goes on, and reads no blob but that of a blend.
 """
 
 import json
@@ -28,9 +28,10 @@ from machine_learning_engineering.shared_libraries.errors import ConfigError, Jo
 from machine_learning_engineering.shared_libraries.records import Execution, Metric, Score
 from machine_learning_engineering.shared_libraries.report.lineage import (
     Address,
-    EdgeKind,
+    Edge,
     address,
     current_solutions,
+    members,
     plan,
     sources,
     titled,
@@ -39,15 +40,6 @@ from machine_learning_engineering.shared_libraries.runs.journal import is_open, 
 from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
 Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A way from one script to another: made from it (`base`, `reference`), told by it (`guide`), or mending it."""
-
-    source: str
-    target: str
-    kind: EdgeKind
 
 
 @dataclass(frozen=True)
@@ -220,7 +212,7 @@ def read_story(folder: Path) -> Story:
 
 def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on: bool = False) -> Story:
     """The story that these entries tell."""
-    fold = _Fold()
+    fold = _Fold(folder)
     for entry in entries:
         fold.take(entry)
     status, reason = fold.ending
@@ -247,7 +239,8 @@ def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on
 class _Fold:
     """The story while it is being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.started: RunStarted | None = None
         self.sessions = 0
         self.now = 0.0  # seconds of the run at the entry just read
@@ -308,7 +301,8 @@ class _Fold:
 
     def _script(self, entry: ScriptRun) -> None:
         key, execution = _key(entry.slot, entry.ordinal), entry.execution
-        on_all, searching = entry.view == "final", entry.view.startswith("search")
+        kind = entry.view.partition("-")[0]
+        on_all, searching = kind == "final", kind == "search"
         seconds = 0.0 if execution.cached else execution.execution_time
         start = self._span("script" if searching else "final run", entry.slot, seconds)
         if key not in self.nodes:
@@ -333,7 +327,7 @@ class _Fold:
             views, folds = (*node.views, entry.view), (*node.folds, execution)
             telling = next((one for one in folds if one.outcome != "ok"), folds[0])
             self._change(key, views=views, folds=folds, execution=telling, ended=self.now)
-        elif entry.view == "audit":
+        elif kind == "audit":
             self._change(key, audit=execution)
 
     def _link(self, key: str, entry: ScriptRun, where: Address) -> None:
@@ -349,13 +343,11 @@ class _Fold:
             ablations = [n for n in self.nodes.values() if n.where.kind == "ablation" and n.succeeded]
             told = [n.key for n in ablations if (n.where.solution, n.where.step) == (where.solution, where.step)]
             self.edges += [Edge(told[-1], key, "guide")] if told else []
-        if where.kind == "submission" and self.published and (source := self._best_key()):
-            self.edges.append(Edge(source, key, "base"))
-
-    def _best_key(self) -> str:
-        assert self.published is not None
-        key = _key(self.published.slot, self.published.ordinal)
-        return key if key in self.nodes else ""
+        if where.kind == "blend":
+            self.edges += [Edge(one, key, "member") for one in members(self._folder, entry.script) if one in self.nodes]
+        if where.kind == "submission" and self.published:
+            source = _key(self.published.slot, self.published.ordinal)
+            self.edges += [Edge(source, key, "base")] if source in self.nodes else []
 
     def _made(self, digest: str, solution: int) -> str:
         """The first script with this digest that worked, of its own solution if there is one."""

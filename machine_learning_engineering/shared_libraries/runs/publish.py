@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Sequence
 
 from machine_learning_engineering.shared_libraries.entries import Published
-from machine_learning_engineering.shared_libraries.records import FINAL, Attempt, Execution, Score
+from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Score
+from machine_learning_engineering.shared_libraries.runs.final_rows import final_run
 from machine_learning_engineering.shared_libraries.runs.journal import now, sha256, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
@@ -48,7 +49,7 @@ class Publisher:
             self._cancel_pending(but=_key(made))
             verdict = await self._start(made)
             if verdict.reason is None:
-                execution = await self._execution(made)
+                _, execution = await final_run(self._run, made)
                 await self._write(made, execution)
                 return made, execution
         return None
@@ -82,14 +83,11 @@ class Publisher:
     async def _promote(self, made: Attempt, before: asyncio.Task[Score] | None) -> Score:
         if before is not None:  # it clears away its folder, which is ours too
             await asyncio.wait({before})
-        execution = await self._execution(made)
-        verdict = await self._run.score([FINAL], [execution])
+        view, execution = await final_run(self._run, made)
+        verdict = await self._run.score([view], [execution])
         if verdict.reason is None and self._beats(made):
             await self._write(made, execution)
         return verdict
-
-    async def _execution(self, made: Attempt) -> Execution:
-        return await self._run.execute(made.slot, made.ordinal, made.script, FINAL, low_priority=True)
 
     async def _write(self, made: Attempt, execution: Execution) -> None:
         """Publishes the files of an attempt, unless they are what is published."""

@@ -8,8 +8,10 @@ from machine_learning_engineering.shared_libraries.agents import Desk, Phase
 from machine_learning_engineering.shared_libraries.code_util import STAGES, result_dict
 from machine_learning_engineering.shared_libraries.common_util import copy_file
 from machine_learning_engineering.shared_libraries.debug_util import run_and_debug
+from machine_learning_engineering.shared_libraries.entries import CHECK
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
+from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -33,6 +35,7 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
         settled = await publisher.settle([blended]) if blended else None
         made, execution = settled or await settle(desk, publisher, best)
+        await tell_rows(desk, made)
         await hand_in(desk, made, execution)
         await asyncio.gather(audit(desk, made), audit_leaks(desk, made))
 
@@ -53,7 +56,8 @@ async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
 
 async def audit(desk: Desk, made: Attempt) -> None:
     """Scores the winner on the rows that chose nothing, and notes how much its search score promised too much."""
-    audited = await desk.run.audit(made)
+    sampled = final_rows(desk.run, made)
+    audited = await desk.run.audit(made, rows=sampled.rows if sampled else None)
     if audited is None or audited.score.value is None or made.value is None:
         return
     await desk.note(
@@ -64,6 +68,20 @@ async def audit(desk: Desk, made: Attempt) -> None:
         select_score=made.value,
         optimism=desk.run.task.metric.gain(made.value, over=audited.score.value),
     )
+
+
+async def tell_rows(desk: Desk, made: Attempt) -> None:
+    """Warns and notes if the script to hand in was not trained on all rows, because that would have taken too long."""
+    run = desk.run
+    if (sampled := final_rows(run, made)) is None:
+        return
+    said = (
+        f"The submission is of a script trained on {sampled.rows:,} of {run.task.profile.train_rows:,} rows: on all of "
+        "them it takes longer than it may. Allow more with --timeout or --minutes; final/solution.py trains on "
+        "all rows that it is given."
+    )
+    run.decide(f"{CHECK}final rows", lambda: (said, sampled.why))
+    await desk.note("final_rows_agent", final_rows=sampled.rows)
 
 
 async def audit_leaks(desk: Desk, made: Attempt) -> None:

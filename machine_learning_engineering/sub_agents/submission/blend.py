@@ -68,7 +68,7 @@ def _attempt(desk: Desk, found: Blend, members: Sequence[Attempt]) -> Attempt:
         returncode=0,
         stdout="",
         stderr="",
-        execution_time=0,
+        execution_time=sum(members[one].execution.execution_time for one in found.weights),  # of its members
         backend="kept predictions",
         folder=run.task_folder / slot.folder,
     )
