@@ -14,8 +14,11 @@ from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import JournalEntry, LlmCall, ScriptRun
 from machine_learning_engineering.shared_libraries.models import registry
 from machine_learning_engineering.shared_libraries.models.scripted import ScriptedLlm
+from machine_learning_engineering.shared_libraries.records import SEARCH
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
+
+_PROCESSORS = 2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,25 +73,49 @@ def _figures(wall: float, latency: float, entries: list[JournalEntry]) -> dict[s
 
 
 def _critical_path(calls: list[LlmCall], runs: list[ScriptRun]) -> float:
-    """Seconds of the longest chain of dependent model calls and script runs, as the phases order them."""
-    seconds: dict[tuple[str, int], float] = defaultdict(float)
+    """Seconds that two processors and the order of the phases leave no way around.
+
+    A phase takes at least its longest chain of dependent model calls and scripts, where a script's later folds run side
+    by side after its first, and at least half of the seconds that all its scripts ran.
+    """
+    chains: dict[tuple[str, int], float] = defaultdict(float)
+    work: dict[str, float] = defaultdict(float)
     candidates: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for name, spent in [(c.agent, c.seconds) for c in calls] + [
-        (_agent(r.slot), r.execution.execution_time) for r in runs
-    ]:
-        numbers = [int(part) for part in name.split("_") if part.isdigit()]
-        if name.startswith("model_eval"):
-            candidates[numbers[0]][numbers[1]] += spent
-        elif name.startswith(("model_retriever", "merger")):
-            seconds["initialization", numbers[0]] += spent
-        elif numbers:
-            seconds["refinement", numbers[0]] += spent
+    for name, spent in [(c.agent, c.seconds) for c in calls] + _depths(runs):
+        phase, solution, candidate = _place(name)
+        if candidate:
+            candidates[solution][candidate] += spent
         else:
-            seconds["shared", 0] += spent
+            chains[phase, solution] += spent
+    for run in runs:
+        work[_place(_agent(run.slot))[0]] += run.execution.execution_time
     for solution, tried in candidates.items():
-        seconds["initialization", solution] += max(tried.values())
-    phases = {phase for phase, _ in seconds}
-    return sum(max(spent for (phase, _), spent in seconds.items() if phase == one) for one in phases)
+        chains["initialization", solution] += max(tried.values())
+    longest = {phase: max(spent for (one, _), spent in chains.items() if one == phase) for phase, _ in chains}
+    return sum(max(seconds, work[phase] / _PROCESSORS) for phase, seconds in longest.items())
+
+
+def _depths(runs: list[ScriptRun]) -> list[tuple[str, float]]:
+    """By script, the seconds of its run on the first fold and of the longest of those that follow it."""
+    of_script: dict[tuple[str, int], list[ScriptRun]] = defaultdict(list)
+    for run in runs:
+        of_script[run.slot, run.ordinal].append(run)
+    found = []
+    for (slot, _), made in of_script.items():
+        first = [run.execution.execution_time for run in made if run.view == SEARCH.name]
+        rest = [run.execution.execution_time for run in made if run.view != SEARCH.name]
+        found.append((_agent(slot), sum(first) + max(rest, default=0.0)))
+    return found
+
+
+def _place(name: str) -> tuple[str, int, int]:
+    """Phase, solution and candidate of a step, 0 where it has none."""
+    numbers = [int(part) for part in name.split("_") if part.isdigit()]
+    if name.startswith("model_eval"):
+        return "initialization", numbers[0], numbers[1]
+    if name.startswith(("model_retriever", "merger")):
+        return "initialization", numbers[0], 0
+    return ("refinement", numbers[0], 0) if numbers else ("shared", 0, 0)
 
 
 def _agent(code_key: str) -> str:
