@@ -77,6 +77,16 @@ def classes_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
     return numbers if counts.min() >= 2 else None
 
 
+def is_sorted(task: Task, labels: "pd.Series[str]") -> bool:
+    """Whether a row's place tells its label: classes stand in blocks, or numbers rise or fall from first to last."""
+    import pandas as pd
+
+    if task.problem != "regression":
+        return int((labels != labels.shift()).sum()) <= labels.nunique()
+    numbers = pd.to_numeric(labels, errors="coerce")
+    return numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing
+
+
 def draw(rows: "Rows", classes: "Rows | None", count: int, rng: "np.random.Generator") -> "Rows":
     """`count` of `rows`, with the share that each class has in `rows` where `classes` (by position) is given.
 

@@ -31,6 +31,7 @@ from machine_learning_engineering.shared_libraries.scoring.split import (
     classes_of,
     draw,
     generator,
+    is_sorted,
     split,
     units_of,
 )
@@ -51,6 +52,8 @@ _Others = Mapping[PurePosixPath, Path]  # the further files of a view, by their 
 @dataclass(frozen=True)
 class HeldOut:
     """The rows that scripts are scored on; `rows` are positions in the train file, `labels` text in the same order.
+
+    They stand as in the train file, unless that is sorted by label.
 
     `units` has the number of the group that a row was held out with; None where rows stand alone.
     """
@@ -134,7 +137,9 @@ def _split_of(task: Task, config: RunConfig) -> Split:
 def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audit: float) -> HeldOut:
     train = read_table(task.train)
     parts = _split(task, seed, folds, select, audit)
-    rows = parts.audit if view.kind == "audit" else parts.folds[view.fold]
+    name, rows = ("audit", parts.audit) if view.kind == "audit" else (f"fold {view.fold}", parts.folds[view.fold])
+    if task.time is None and is_sorted(task, train[task.target]):
+        rows = generator(task, seed, f"order of {name}").permutation(rows)  # else their places would tell
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))

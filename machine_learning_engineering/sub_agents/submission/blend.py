@@ -8,6 +8,7 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES, atte
 from machine_learning_engineering.shared_libraries.entries import Scored
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Score, Slot
 from machine_learning_engineering.shared_libraries.runs.journal import now
+from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.blend import MOST_MEMBERS, Blend, blend
 from machine_learning_engineering.shared_libraries.scoring.blend_script import blend_script
 from machine_learning_engineering.shared_libraries.scoring.choose import is_stopped, worth_adopting
@@ -23,7 +24,7 @@ async def blend_attempts(desk: Desk, best: Sequence[Attempt]) -> Attempt | None:
     Nothing runs for it: its score comes from the predictions that its members made for their own.
     """
     run = desk.run
-    members = _members(best, run.config.exec_timeout)
+    members = _members(best, _seconds(run))
     read = [await run.predictions(one) for one in members]
     predictions = [one for one in read if one is not None]
     if len(predictions) < max(len(members), 2):
@@ -35,6 +36,14 @@ async def blend_attempts(desk: Desk, best: Sequence[Attempt]) -> Attempt | None:
     await desk.note("blend_agent", **attempt_keys(made.slot, made, run.task.metric, desk.state))
     run.keep(made)
     return made
+
+
+def _seconds(run: Run) -> float:
+    """What the members may take together: the time of one script, where there is a budget what is left of it."""
+    if run.config.minutes is None:
+        return run.config.exec_timeout
+    left = run.script_seconds(Slot(STAGES["blend"]), 0)
+    return float(run.decide("blend seconds", lambda: (left, "the time that is left for the members of a blend")))
 
 
 def _members(best: Sequence[Attempt], seconds: float) -> list[Attempt]:

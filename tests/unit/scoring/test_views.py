@@ -87,3 +87,18 @@ def test_staging_is_idempotent_and_safe_side_by_side(task: Task, tmp_path: Path)
     with ThreadPoolExecutor(4) as pool:
         staged = set(pool.map(lambda _: stage(task, SEARCH, CONFIG, root).path, range(8)))
     assert list(root.iterdir()) == list(staged)
+
+
+def test_the_order_of_a_sorted_table_is_no_hint(tmp_path: Path) -> None:
+    """Held-out rows stand as in the train file, but not where their places would tell their labels."""
+    for name, classes, told in (
+        ("numbers", (), True),
+        ("blocks", ("a",) * 30 + ("b",) * 30, True),
+        ("mixed", ("a", "b"), False),
+    ):
+        problem = "binary" if classes else "regression"
+        task = build_task(tmp_path / name, problem=problem, metric=ACCURACY, classes=classes)
+        held = held_out(task, SEARCH, CONFIG)
+        assert held is not None
+        assert (list(held.rows) != sorted(held.rows)) is told
+        assert list(read_table(task.train)["y"].iloc[held.rows]) == list(held.labels)
