@@ -22,6 +22,27 @@ for at, given in (3, sys.argv[1]), (4, sys.argv[2]):
     os.dup2(int(given), at)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+# Texts below WCAG AA: 4.5 to 1 against what is painted below them, 3 to 1 where they are large. Icons are pictures.
+FAINT = """(() => {
+  const brush = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const light = (colours) => {
+    for (const colour of ["white", ...colours]) { brush.fillStyle = colour; brush.fillRect(0, 0, 1, 1); }
+    const parts = [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
+    const linear = parts.map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05;
+  };
+  const ground = (one) => one ? [...ground(one.parentElement), getComputedStyle(one).backgroundColor] : [];
+  const faint = (one) => {
+    const style = getComputedStyle(one), below = ground(one), size = parseFloat(style.fontSize);
+    const ink = light([...below, one instanceof SVGElement ? style.fill : style.color]), paper = light(below);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    return Math.max(ink, paper) / Math.min(ink, paper) < (large ? 3 : 4.5);
+  };
+  const holds = (one) => [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  const seen = (one) => one.getClientRects().length && !one.closest("mat-icon, :disabled, .skip");
+  const all = [...document.querySelectorAll(SELECTOR)].flatMap((one) => [one, ...one.querySelectorAll("*")]);
+  return all.filter((one) => holds(one) && seen(one) && faint(one)).map((one) => one.textContent.trim().slice(0, 60));
+})()"""
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (apt-get install chromium)")
 
 
@@ -88,6 +109,11 @@ class Browser:
             assert time.monotonic() < end, f"{expression} stays {value!r}"
             time.sleep(0.1)
         return value
+
+    def faint_texts(self, selector: str) -> list[str]:
+        """The texts within such elements that cannot be told well enough from their ground."""
+        found: list[str] = self.value(FAINT.replace("SELECTOR", json.dumps(selector)))
+        return found
 
     def type(self, text: str) -> None:
         """Types into what has the focus."""

@@ -107,6 +107,16 @@ def test_a_page_never_scrolls_sideways(finished: Path, browser: Browser, width: 
 
 
 @needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_told_from_its_ground(finished: Path, browser: Browser, scheme: str) -> None:
+    browser.open(build_report(finished), scheme=scheme)
+    browser.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert browser.faint_texts("body") == []
+    browser.value("document.querySelector('h2').style.color = 'rgb(128, 128, 128, 0.5)'")
+    assert browser.faint_texts("body") == ["Result"]
+
+
+@needs_chromium
 def test_hostile_text_stays_text(finished: Path, browser: Browser) -> None:
     browser.open(build_report(finished))
     assert browser.value("window.owned === undefined && document.images.length === 0 && document.scripts.length === 1")

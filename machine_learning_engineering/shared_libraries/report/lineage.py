@@ -1,21 +1,24 @@
 """Where a script of a run comes from: what its address says, and the scripts it was made of.
 
 A script's parents are found in the session state as it was when the script ran: the state names code, and equal code is
-the same script. Only digests are compared, so no blob is read.
+the same script. Only digests are compared, and only of a blend is the text read, as its parents stand in it.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from machine_learning_engineering.shared_libraries.entries import CHECK, Decision
-from machine_learning_engineering.shared_libraries.runs.journal import sha256
+from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.runs.journal import read_blob, sha256
 
 Kind = Literal[
     "candidate", "merge", "data use", "ablation", "refinement", "ensemble", "baseline", "blend", "submission", "script"
 ]
-EdgeKind = Literal["base", "reference", "guide", "fix", "rewrite"]
+EdgeKind = Literal["base", "reference", "guide", "fix", "rewrite", "member"]
 
 _N = r"(?P<{}>\d+)".format
 _SLOTS: tuple[tuple[Kind, str, str], ...] = (
@@ -42,6 +45,17 @@ _WORK = (
     (rf"ensemble {_N('step')}", "Ensemble {step}"),
 )
 _BUDGET = "budget:"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A way from one script to another: made from it (`base`, `reference`), a blend of it (`member`),
+    told by it (`guide`), or mending it.
+    """
+
+    source: str
+    target: str
+    kind: EdgeKind
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,17 @@ def sources(where: Address, state: Mapping[str, Any]) -> Iterator[tuple[EdgeKind
         yield "base", digest_of(state.get(f"train_code_{where.step}_{t}"))
     elif where.kind == "ensemble":
         yield from (("base", digest) for digest in current_solutions(state).values())
+
+
+def members(folder: Path, script: str) -> list[str]:
+    """The scripts that a blend is made of, each as its code key, a dot and its ordinal; none if its text is gone."""
+    try:
+        tree = ast.parse(read_blob(folder, script))
+    except (JournalError, OSError, SyntaxError, ValueError):
+        return []
+    found = [one.value for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one).startswith("MEMBERS ")]
+    names = [ast.literal_eval(name) for one in found if isinstance(one, ast.Dict) for name in one.keys if name]
+    return [".".join(name.rsplit("_", 1)) for name in names]
 
 
 def current_solutions(state: Mapping[str, Any]) -> dict[int, str]:

@@ -21,12 +21,12 @@ from machine_learning_engineering.shared_libraries.records import Task
 from machine_learning_engineering.shared_libraries.report import plots
 from machine_learning_engineering.shared_libraries.report.evidence import MOST_COLUMNS, Evidence, gather
 from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, WIDTH, arrange
-from machine_learning_engineering.shared_libraries.report.lineage import decided
+from machine_learning_engineering.shared_libraries.report.lineage import Edge, decided
 from machine_learning_engineering.shared_libraries.report.listing import Line, code, cut, difference, prose, visible
 from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files
-from machine_learning_engineering.shared_libraries.report.story import Edge, Node, Story, read_story
+from machine_learning_engineering.shared_libraries.report.story import Node, Story, read_story
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.scoring.leaks import Leak, find_leaks
 
@@ -47,6 +47,7 @@ _MEASURED = {
 _RELATIONS = {
     "base": "made from",
     "reference": "merged with",
+    "member": "blends",
     "guide": "guided by",
     "fix": "mends",
     "rewrite": "written anew after",

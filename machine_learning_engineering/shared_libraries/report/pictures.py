@@ -8,13 +8,13 @@ from machine_learning_engineering.shared_libraries.report.story import Node, Sto
 
 _MOST_ROWS = 12
 _ROW = 26  # pixels
-_WIDTH = 560
+_WIDTH = 440  # little enough that a chat on a phone shows it at more than half its size
 _COLUMNS = (
-    ("rank", 8, "left"),
-    ("title", 40, "left"),
-    ("score", 370, "right"),
-    ("seconds", 450, "right"),
-    ("what", 470, "left"),
+    ("rank", 4, "left"),
+    ("title", 32, "left"),
+    ("score", 285, "right"),
+    ("seconds", 352, "right"),
+    ("what", 366, "left"),
 )
 # The light colours of the page; a picture has a white ground, so that it can be read on a dark one, too.
 _LIGHT = {
@@ -79,7 +79,7 @@ def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "config": {"view": {"stroke": None}, "font": "Liberation Sans, Arial, Helvetica, sans-serif"},
         "layer": [
             {
-                "mark": {"type": "text", "align": align, "fontSize": 13},
+                "mark": {"type": "text", "align": align, "fontSize": 14},
                 "encoding": {
                     "x": {"value": x},
                     "y": y,

@@ -44,7 +44,8 @@ def command(started: RunStarted) -> str:
             words += [option, str(request[name])]
     for name, option in _OPTIONS.items():
         if name in settings:
-            words += [option, str(settings.pop(name))]
+            value = settings.pop(name)
+            words += [option, f"{value:.12g}" if isinstance(value, float) else str(value)]
     words += ["--seed", str(started.config.get("seed", ""))]
     settings.pop("seed", None)
     variables = [f"MLE_{name.upper()}={shlex.quote(_as_variable(value))}" for name, value in settings.items()]

@@ -28,12 +28,23 @@ _AXIS = {
     "titleFontWeight": "normal",
     "titlePadding": 8,
     "labelLimit": 150,
+    # Widths are taken from a font that the reader may not have; others are up to a fifth wider.
+    "labelSeparation": 12,
+    "labelFlush": False,
+}
+_LEGEND = {
+    "labelColor": "var(--ink)",
+    "labelFontSize": 12,
+    "title": None,
+    "orient": "bottom",
+    "columns": 4,
+    "columnPadding": 20,
 }
 _CONFIG = {
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
     "axis": _AXIS,
-    "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "title": None, "orient": "bottom", "columns": 4},
+    "legend": _LEGEND,
     "text": {"color": "var(--ink)"},
     "aria": True,
 }

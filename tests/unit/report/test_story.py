@@ -10,7 +10,9 @@ from machine_learning_engineering.shared_libraries.records import Slot
 from machine_learning_engineering.shared_libraries.report.lineage import address, decided, left_out
 from machine_learning_engineering.shared_libraries.report.story import read_story, tell
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
+from machine_learning_engineering.shared_libraries.scoring.blend_script import blend_script
 from tests.unit.report.journals import AUC, RMSE, Diary
+from tests.unit.scoring.conftest import build_task
 
 
 @pytest.fixture
@@ -192,3 +194,20 @@ def test_spans_of_one_lane_that_overlap_stand_in_rows(diary: Diary) -> None:
     assert [(bar.span.name, bar.row) for bar in placed] == [
         ("init_code_1_1", 0), ("init_code_1_2", 1), ("init_code_1_3", 0),
     ]  # fmt: skip
+
+
+def test_a_blend_comes_from_its_members(diary: Diary, tmp_path: Path) -> None:
+    """As the script of a blend names them, a mended one by its later version."""
+    task = build_task(tmp_path / "task")
+    parts = {"init_code_1_1_0": (0.7, "one = 1"), "merger_code_1_1_1": (0.3, "print({'a': 2})")}
+    diary.ran(101, "init_code_1_1")
+    diary.ran(102, "merger_code_1_1", outcome="error")
+    diary.ran(103, "merger_code_1_1", ordinal=1)
+    diary.ran(104, "init_code_1_2")
+    diary.scored(105, "blend_code", 0.5)
+    diary.ran(106, "blend_code", blend_script(task, "raw", parts), view="final")
+    story = tell(diary.folder, diary.entries, RMSE)
+    made = [(edge.source, edge.kind) for edge in story.edges if edge.target == "blend_code.0"]
+    assert made == [("init_code_1_1.0", "member"), ("merger_code_1_1.1", "member")]
+    assert story.base_of(story.by_key["blend_code.0"]) is None
+    assert "merger_code_1_1.1" in story.lineage(story.by_key["blend_code.0"])
