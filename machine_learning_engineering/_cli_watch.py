@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -156,7 +157,8 @@ class Watch:
 
         with contextlib.suppress(Exception):  # nothing may keep a person from stopping
             if self._place is not None:
-                return list(halt_of(self._place).lines())
+                ending = halt_of(self._place)
+                return [*map(_folded, ending.sentences()), *ending.places()]
         return []
 
     def _choose(self, quiet: bool, as_json: bool) -> "View":
@@ -177,6 +179,12 @@ class Watch:
 
     def _folder(self, begun: "RunStarted") -> Path:
         return (self._out or Path("mle-runs", begun.run_id)).expanduser().absolute()
+
+
+def _folded(sentence: str) -> str:
+    """A sentence broken between words where it goes to a terminal, which would break it anywhere."""
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(sentence, columns, break_on_hyphens=False) if sys.stderr.isatty() else sentence
 
 
 def _is_ours(variable: str) -> bool:

@@ -34,14 +34,14 @@ async def test_a_winner_that_learns_raises_no_warning(solve) -> None:
     runs = [e.view for e in read_journal(result.folder) if isinstance(e, ScriptRun) and e.view == "shuffled"]
     assert runs == ["shuffled"]
     assert "shuffled_labels_warning" not in state_of(result.folder)
-    assert not [line for line in result_of(result.folder, result.task).lines() if "warning" in line]
+    assert not [line for line in result_of(result.folder, result.task).sentences() if "warning" in line]
 
 
 async def test_a_winner_that_knows_the_labels_otherwise_is_told_everywhere(solve) -> None:
     result = await solve(replies(KNOWS), leak_audit=True, **ONE)
     warning = str(state_of(result.folder)["shuffled_labels_warning"])
     assert "labels are at the wrong rows" in warning
-    assert f"warning: {warning}" in list(result_of(result.folder, result.task).lines())
+    assert f"warning: {warning}" in list(result_of(result.folder, result.task).sentences())
     assert "It does not learn from them" in result.report.read_text()
     count = len(read_journal(result.folder))
     await solve(replies(KNOWS), leak_audit=True, **ONE)  # taken up: nothing is judged anew

@@ -6,7 +6,7 @@ from typing import Any
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.runs import line
-from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
+from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure, near
 from machine_learning_engineering.shared_libraries.report.story import Node, Story, read_story
 from machine_learning_engineering.shared_libraries.report.why import why_dropped
 from machine_learning_engineering.shared_libraries.runs.registry import known_runs
@@ -52,7 +52,7 @@ def result(folder: Path) -> dict[str, Any]:
         "winner": winner.title,
         story.metric.title: _measured(winner),
         **({"audited": audited} if (audited := Ending(story).audit) else {}),
-        **{what: str(path) for what, path in files.items() if path.is_file()},
+        **{what: near(path) for what, path in files.items() if path.is_file()},
     }
 
 

@@ -81,13 +81,8 @@ class Ending:
             f"{figure(winner.value)}, {figure(abs(gap))} {word}"
         )
 
-    def lines(self) -> Iterator[str]:
-        """All of it as a person reads it, but for the command that goes on."""
-        yield from self.sentences()
-        yield from self.places()
-
     def sentences(self) -> Iterator[str]:
-        """The score first, then what else there is to know."""
+        """What a person is told: the score first, then what else there is to know."""
         done = self.story.status == "finished"
         yield self.headline if done else f"so far: {self.headline}"
         yield from filter(None, (self.audit, self.checked))

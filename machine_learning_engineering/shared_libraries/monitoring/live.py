@@ -39,6 +39,8 @@ _MOST_DOING = 4  # lines of what runs now
 _WIDE = 110  # columns from which the leaderboard stands beside the phases
 _STYLES: dict[Standing, str] = {"done": "green", "now": "bold cyan", "to come": "dim"}
 _MARKS: dict[Standing, tuple[str, str]] = {"done": ("✓", "x"), "now": ("●", "*"), "to come": ("○", "-")}
+# Erases the screen from its end backwards: erased forwards, tmux would keep the old picture in its history.
+_WIPE = "\x1b[999;999H\x1b[1J\x1b[H"
 _STOPPING = "Finishing up: scripts end, the best submission stays. Ctrl-C again stops at once."
 
 
@@ -104,8 +106,9 @@ class LiveDisplay:
     def _start_anew(self) -> None:
         """After a resize the terminal has folded the old lines in its own way: nothing but a clean screen helps."""
         self._size = self._console.size
-        self._live.stop()
-        self._console.clear()
+        self._console.file.write(_WIPE)
+        self._live.stop()  # which draws once more
+        self._console.file.write(_WIPE)
         self._live = self._new_live()
         self._live.start()
 
@@ -214,7 +217,8 @@ def _doing(shot: Snapshot, now: float, finals: Sequence[float]) -> list[tuple[st
         lines[_MOST_DOING - 1 :] = [(f"and {len(lines) - _MOST_DOING + 1} more", "")]
     if waiting := len(shot.doing) - len(running):
         lines.append((f"{counted(waiting, 'script')} waiting", ""))
-    return lines or [("Waiting for the model", duration(now - shot.last))]
+    idle = "Nothing is left to run" if shot.phases[-1].standing == "done" else "Waiting for the model"
+    return lines or [(idle, duration(now - shot.last))]
 
 
 def _grid(lines: Sequence[tuple[str, str]]) -> Table:

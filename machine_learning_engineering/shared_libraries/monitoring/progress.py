@@ -29,7 +29,8 @@ Standing = Literal["done", "now", "to come"]
 KeyOf = Callable[[str, Mapping[str, Any]], str | None]
 
 _PHASE_OF: dict[Kind, int] = {
-    "candidate": 0, "merge": 0, "data use": 0, "refinement": 1, "ablation": 1, "ensemble": 3, "submission": 4,
+    "baseline": 0, "candidate": 0, "merge": 0, "data use": 0, "script": 0,
+    "refinement": 1, "ablation": 1, "ensemble": 3, "blend": 3, "submission": 4,
 }  # fmt: skip
 
 
@@ -173,7 +174,7 @@ class Progress:
     def _phase_of(self, where: Address) -> int:
         """The phase that a script belongs to; the ablation phase comes after the last step of refinement."""
         rounds = self._started.config.get("outer_loop_round", 1) if self._started else 1
-        return 2 if where.kind == "ablation" and where.step >= rounds else _PHASE_OF.get(where.kind, 0)
+        return 2 if where.kind == "ablation" and where.step >= rounds else _PHASE_OF[where.kind]
 
     def _phases(self, story: Story) -> tuple[PhaseView, ...]:
         now = 4 if story.published and self._phase == 3 and self._ensemble_is_over() else self._phase

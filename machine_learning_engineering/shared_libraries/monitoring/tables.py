@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +10,7 @@ from rich.text import Text
 from machine_learning_engineering.shared_libraries.monitoring.doctor import Finding
 from machine_learning_engineering.shared_libraries.monitoring.runs import Difference, RunLine
 from machine_learning_engineering.shared_libraries.monitoring.settings import Setting
-from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
+from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure, near
 from machine_learning_engineering.shared_libraries.tasks.bundled import BundledTask
 
 _STATUS = {"finished": "green", "going on": "cyan", "stopped": "yellow", "interrupted": "yellow"}
@@ -37,7 +36,7 @@ def show_runs(lines: Sequence[RunLine], place: str) -> None:
     for line in lines:
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.started))
         table.add_row(
-            Text(line.run if str(line.folder.parent) == place else _near(line.folder), overflow="fold"),
+            Text(line.run if str(line.folder.parent) == place else near(line.folder), overflow="fold"),
             Text(line.status, _STATUS.get(line.status, "red")),
             f"{figure(line.best)} {line.metric}",
             duration(line.seconds),
@@ -99,14 +98,6 @@ def show_findings(findings: Iterable[Finding]) -> bool:
     told = f"{counted(missing, 'thing')} missing: see the lines above." if missing else "Nothing is missing."
     console.print(Text(f"\n{told}", "bold"))
     return not missing
-
-
-def _near(folder: Path) -> str:
-    """A folder as a person here would write it."""
-    here, home = Path.cwd(), Path.home()
-    if folder.is_relative_to(here):
-        return f"./{folder.relative_to(here)}"
-    return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
 
 
 def _table(*columns: str | Text) -> Table:

@@ -1,4 +1,6 @@
-"""How numbers and durations are written in the terminal."""
+"""How numbers, durations and paths are written for people."""
+
+from pathlib import Path
 
 
 def duration(seconds: float) -> str:
@@ -25,3 +27,11 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit in ("bytes", "kB") or count >= 10 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def near(path: Path) -> str:
+    """A path as a person here would write it."""
+    here, home = Path.cwd(), Path.home()
+    if path.is_relative_to(here):
+        return f"./{path.relative_to(here)}"
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
