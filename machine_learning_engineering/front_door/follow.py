@@ -19,6 +19,7 @@ from machine_learning_engineering.shared_libraries.common_util import storable
 from machine_learning_engineering.shared_libraries.entries import JournalEntry, Published, RunEnded, RunStarted
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.monitoring.narrate import Narrator, closing, opening
+from machine_learning_engineering.shared_libraries.monitoring.words import near
 from machine_learning_engineering.shared_libraries.report.story import read_story
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_journal
 from machine_learning_engineering.shared_libraries.runs.state import fold_state
@@ -106,9 +107,9 @@ def _has_ended(entries: list[JournalEntry]) -> bool:
 
 
 def _whereabouts(folder: Path, saved: list[str]) -> str:
-    """Where the files of a run are."""
+    """Where the files of a run are; the folder stands in a block, as ADK's page breaks no long word on a phone."""
     shown = f"The Artifacts tab has {', '.join(f'`{name}`' for name in saved)}. " if saved else ""
-    return f"{shown}Everything lies in `{folder}`"
+    return f"{shown}Everything lies in\n\n```\n{near(folder)}\n```"
 
 
 def _new_keys(before: str | None, folder: Path) -> dict[str, Any]:

@@ -23,10 +23,16 @@ def evaluate(root: Path, cases: str, folder: Path) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=world, check=False, timeout=200)
 
 
+def copied(folder: Path) -> Path:
+    """A place with a copy of the package: ADK leaves a history beside what it evaluates."""
+    shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns(".adk", "__pycache__"))
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("cases", "count"), [("chat", 8), ("run", 1)])
 def test_the_cases_pass(cases: str, count: int, tmp_path: Path) -> None:
-    done = evaluate(ROOT, cases, tmp_path)
+    done = evaluate(copied(tmp_path / "copy"), cases, tmp_path)
     assert re.search(rf"Tests passed: {count}\s+Tests failed: 0\s", done.stdout), done.stdout + done.stderr
     assert done.returncode == 0
 
@@ -42,8 +48,7 @@ def test_the_cases_pass(cases: str, count: int, tmp_path: Path) -> None:
     ],
 )
 def test_the_cases_fail_for_a_copy_that_is_broken(module: str, good: str, bad: str, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns(".adk", "__pycache__"))
+    copy = copied(tmp_path / "copy")
     text = (copy / PACKAGE / module).read_text()
     assert good in text
     (copy / PACKAGE / module).write_text(text.replace(good, bad))

@@ -22,6 +22,7 @@ APP = "machine_learning_engineering"
 PACKAGE = Path(machine_learning_engineering.__file__).parent
 # What ADK's page complains of by itself, where it has no network: fonts from elsewhere, and a style sheet it lacks.
 ADKS_OWN = re.compile(r"fonts\.g|prism-(?:dark|light)\.css")
+OURS = ".message-content app-markdown"  # what we say; the rest of the page is ADK's
 SAID = "document.querySelector('.chat-messages')?.innerText ?? ''"
 
 
@@ -33,11 +34,11 @@ class Web:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         adk = Path(sys.executable).with_name("adk")
-        command = [adk, "web", "--port", str(self.port), "--no-reload", "--session_service_uri", "memory://"]
+        command = [adk, "web", "--port", str(self.port), "--no-reload", "--no_use_local_storage"]
         self.log = folder / "web.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--artifact_service_uri", "memory://", PACKAGE],
+                [*command, PACKAGE],
                 cwd=folder,
                 env={**os.environ, "HOME": str(folder)},  # where ADK remembers the answer to its question
                 stdout=log,
@@ -117,7 +118,7 @@ def test_a_run_is_started_seen_left_taken_up_and_downloaded(web: Web, browser: B
     wait_for(browser, "the best so far")
     page = str(browser.value("location.href"))
     if pictures:
-        browser.picture(pictures / "during-1280-dark.png", full=False)
+        picture_all(browser, pictures, "during")
 
     browser.call("Page.navigate", url="about:blank")  # the tab is closed
     folder = next((in_tmp / "mle-runs").glob("*/journal.jsonl")).parent
@@ -136,10 +137,16 @@ def test_a_run_is_started_seen_left_taken_up_and_downloaded(web: Web, browser: B
 
     assert download(browser, "submission.csv", in_tmp / "downloads") == sent
     assert [line for line in browser.complaints() if not ADKS_OWN.search(line)] == []
+    for _ in range(2):
+        assert browser.faint_texts(OURS) == []
+        change_theme(browser)
+    if pictures:
+        picture_all(browser, pictures, "after")
     browser.resize(390, 844)
     assert browser.until("innerWidth == 390 && document.documentElement.scrollWidth") <= 390
-    if pictures:
-        picture_all(browser, pictures)
+    wide = f"[...document.querySelectorAll('{OURS}')].filter((one) => one.getBoundingClientRect().right > 390)"
+    assert browser.value(f"{wide}.map((one) => one.innerText)") == []
+    assert not list(PACKAGE.glob(f".adk/**/*{session}*"))  # the flag that docs/chat.md names
 
 
 @needs_chromium
@@ -187,13 +194,27 @@ def download(browser: Browser, name: str, folder: Path) -> bytes:
     return (folder / name).read_bytes()
 
 
-def picture_all(browser: Browser, folder: Path) -> None:
-    """Desktop and phone, dark and light, for people to look at."""
+def change_theme(browser: Browser) -> None:
+    """From ADK's dark theme to its light one, or back."""
+    button = "[...document.querySelectorAll('button')].find((one) => /^(light|dark)_mode$/.test(one.innerText.trim()))"
+    before = browser.value(f"({button}).innerText")
+    browser.value(f"({button}).click()")
+    browser.until(f"({button}).innerText != {json.dumps(before)}")
+
+
+def picture_all(browser: Browser, folder: Path, when: str) -> None:
+    """Desktop and phone, dark and light, for people to look at; the side panel, which hides a phone's chat, is shut."""
     for theme in ("dark", "light"):
         for width, height in ((1280, 900), (390, 844)):
             browser.resize(width, height)
+            toggle_panel(browser, width)
             time.sleep(1)
-            browser.picture(folder / f"after-{width}-{theme}.png", full=False)
+            browser.picture(folder / f"{when}-{width}-{theme}.png", full=False)
+            toggle_panel(browser, width)
         browser.resize(1280, 900)
-        button = "[...document.querySelectorAll('button')].find((one) => /^light_mode$/.test(one.innerText.trim()))"
-        browser.value(f"({button})?.click()")
+        change_theme(browser)
+
+
+def toggle_panel(browser: Browser, width: int) -> None:
+    if width < 600:
+        browser.value("document.querySelector('button[aria-label=\"Toggle side panel\"]').click()")
