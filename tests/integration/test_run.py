@@ -101,7 +101,7 @@ async def test_branches_overlap_and_the_loop_keeps_its_beat(solve) -> None:
     result = await solve(replies, parallel_scripts=2)
     heart.cancel()
     assert len(gaps) > 100
-    assert sorted(gaps)[-3] < 0.15
+    assert sorted(gaps)[-3] < 0.4  # a loop that waited for a script would miss 0.5 s; the machine may be busy
     runs = [e for e in read_journal(result.folder) if isinstance(e, ScriptRun) and e.view != "final"]
     spans = {e.slot: (e.at - e.execution.execution_time, e.at) for e in runs if e.slot.startswith("init_code")}
     ours, theirs = ([span for slot, span in spans.items() if slot.startswith(f"init_code_{t}")] for t in (1, 2))

@@ -29,7 +29,7 @@ PAUSE = "import time; time.sleep({})\n# --- model"
 LITTER = """import os, time
 for n in range(40_000):
     os.close(os.open(f"litter{n}", os.O_CREAT))
-time.sleep(30)
+time.sleep(10)
 # --- model"""
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux on this machine")
 
