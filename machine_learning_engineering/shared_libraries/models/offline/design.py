@@ -1,6 +1,7 @@
 """From a task card to the parts of a script: which columns are what, which features pay, which models suit the data."""
 
 import json
+import math
 import re
 from collections.abc import Container, Sequence
 from dataclasses import replace
@@ -90,27 +91,35 @@ def variants(card: TaskCard) -> dict[str, str]:
     """Which variant of each part this task needs."""
     chosen = {"score": _score(card), "splits": _splits(card), "write_submission": _submission(card)}
     if card.problem == "regression":
-        positive = (card.profile.target.minimum or 0) >= 0 and card.profile.target.minimum is not None
-        name = judged_by(card)
-        scale = (
-            "positive"
-            if name == "poisson"
-            else "logs"
-            if positive and name in _IN_PROPORTION
-            else "nonnegative"
-            if positive
-            else ""
-        )
-        loss = _LOSSES.get(name, "")
-        chosen |= {"encode": "logs" if scale == "logs" else "", "decode": scale, "loss": loss}
+        scale, loss = _decode(card), _LOSSES.get(judged_by(card), "")
+        chosen |= {"encode": scale if scale in ("logs", "scaled") else "", "decode": scale, "loss": loss}
     else:
         chosen |= {"encode": "classes", "signals": "binary" if _two(card) else "classes", "loss": "classes"}
         if len(card.profile.classes) > 5:
             chosen["kernel"] = "vectors"  # the borders between many classes need more kernels than a ridge can afford
         chosen["blend_weights"] = "shrunk"  # the log loss says little about what a model adds to the metric
     mixed = bool(categories(card) or of_kind(card, "text") or of_kind(card, "datetime"))
-    names = {(False, True): "", (True, True): "mixed", (False, False): "labelled", (True, False): "labelled_mixed"}
-    return chosen | {"read": names[mixed, card.problem == "regression"]}
+    return chosen | {"read": "mixed" if mixed else ""}
+
+
+def _decode(card: TaskCard) -> str:
+    """The variant of `decode` that leads back to the scale of a regression target."""
+    name, least = judged_by(card), card.profile.target.minimum
+    positive = least is not None and least >= 0
+    if name == "poisson":
+        return "positive"
+    if positive and name in _IN_PROPORTION:
+        return "logs"
+    if _scale(card) != 1:
+        return "scaled"
+    return "nonnegative" if positive else ""
+
+
+def _scale(card: TaskCard) -> float:
+    """The power of ten that a regression target is counted in: 1 unless 32 bits cannot hold its values or squares."""
+    target = card.profile.target
+    largest = max(abs(target.minimum or 0), abs(target.maximum or 0))
+    return 1.0 if largest == 0 or 1e-15 < largest < 1e15 else float(f"1e{math.floor(math.log10(largest))}")
 
 
 def _two(card: TaskCard) -> bool:
@@ -151,12 +160,16 @@ TITLES = {
 }  # fmt: skip
 
 
+# However few rows the search sees, the last script is fitted on all of them: from here on only with quick families.
+_MANY_ROWS = 200_000
+
+
 def ranking(card: TaskCard) -> list[str]:
     """Model families for this data, the most promising first; what cannot work here is left out."""
     boosting = "lightgbm" if "lightgbm" in card.packages else "hist_boosting"
     plain = len(numbers(card)) == len(card.profile.columns)
     wide = len(card.profile.columns) > card.fit_rows / 20
-    if card.fit_rows > 50_000:
+    if card.fit_rows > 50_000 or card.profile.train_rows > _MANY_ROWS:
         order = [boosting, "extra_trees", "hist_boosting", "random_forest", "linear"]
     elif plain and (card.fit_rows < 1_000 or wide):
         order = ["kernel", "extra_trees", "network", boosting, "linear", "neighbours", "random_forest", "hist_boosting"]
@@ -240,12 +253,14 @@ def constants(card: TaskCard) -> list[Part]:
     facts = {
         "TARGET": card.target,
         "ID": card.id or "",
+        "SPELT": [name for name in (card.id, card.target if card.profile.classes else None) if name],
         "GROUP": card.group or "",
         "TIME": card.time or "",
         "COLUMNS": list(card.submission_columns),
         "CLASSES": list(card.profile.classes),
         **columns,
         "LEVEL": float(card.metric.name.partition("@")[2] or 0),
+        "SCALE": _scale(card),
         "SEED": card.seed,
         "THREADS": card.threads,
     }

@@ -89,6 +89,9 @@ _VARIANTS: tuple[tuple[str, str, str, str], ...] = (
     ("blend_weights", "shrunk", "Draw the blend weights half-way towards equal ones",
      "Greedy weights fit the noise of the validation rows. Averaging them with equal weights keeps the gain and most "
      "of the stability."),
+    ("blend_weights", "stacked", "Stack the models by a regression on their out-of-fold predictions",
+     "Fit the target by what the models predict for rows that they did not see, with no weight below zero. Where all "
+     "models shrink their predictions towards the mean, weights that need not add up to one stretch them again."),
 )  # fmt: skip
 
 
@@ -184,8 +187,13 @@ def _extended(card: TaskCard, program: Program, block: str, names: list[str]) ->
 
 
 def _scales(card: TaskCard) -> list[Move]:
-    if card.problem != "regression" or (card.profile.target.minimum or -1) < 0:
+    if card.problem != "regression":
         return []
+    target, scales = card.profile.target, []
+    if (target.minimum or -1) >= 0:
+        scales += [("roots", "square root"), ("logs", "logarithm")]
+    if abs(target.skew or 0) > 1:
+        scales.append(("ranks", "rank"))
     return [
         Move(
             ("encode", "decode"),
@@ -194,12 +202,14 @@ def _scales(card: TaskCard) -> list[Move]:
             "new scale their noise is more even. Predictions go back to the target's own scale before they are scored.",
             _scaler(variant),
         )
-        for variant, what in (("roots", "square root"), ("logs", "logarithm"))
+        for variant, what in scales
     ]
 
 
 def _scaler(variant: str) -> Callable[[TaskCard, Program], str]:
     def write(card: TaskCard, program: Program) -> str:
-        return with_imports(program, [cut(card.problem, name, variant) for name in ("encode", "decode")])
+        pair, known = [cut(card.problem, name, variant) for name in ("encode", "decode")], library(card.problem)
+        lacking = [known[name] for name in sorted(pair[0].uses & known.keys()) if name not in program]
+        return with_imports(program, [*lacking, *pair])
 
     return write

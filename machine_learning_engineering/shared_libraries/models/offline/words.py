@@ -19,6 +19,8 @@ ENSEMBLE_PLANS = (
     "equal ones: with so many similar models, greedy weights alone fit the noise of the validation rows.",
     "Run the models of all solutions in one program and average their predictions with equal weights. Nothing is "
     "chosen on the validation rows, so nothing can be overfitted to them.",
+    "Run the models of all solutions in one program, on the same folds. Stack them: fit the target by a regression on "
+    "their out-of-fold predictions, with no weight below zero, and apply it to their test predictions.",
 )
 
 _NUMBER = r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
@@ -33,11 +35,14 @@ def listing(items: list[str]) -> str:
 
 def ensemble_plans(card: TaskCard) -> tuple[str, ...]:
     """The ways to weigh the models, the most promising first: classes do not begin with greedy weights."""
-    return ENSEMBLE_PLANS if card.problem == "regression" else (*ENSEMBLE_PLANS[1:], ENSEMBLE_PLANS[0])
+    greedy, shrunk, equal, stacked = ENSEMBLE_PLANS
+    return ENSEMBLE_PLANS if card.problem == "regression" else (shrunk, equal, greedy, stacked)
 
 
 def weights_of(plan: str) -> str | None:
     """The variant of the blend weights that an ensemble plan asks for; None where it asks for none."""
+    if "stack" in plan.lower():
+        return "stacked"
     if "half-way" in plan or "shrink" in plan.lower():
         return "shrunk"
     if "equal weights" in plan or "simple average" in plan.lower():

@@ -33,7 +33,7 @@ def test_a_part_that_differs_is_kept_beside_its_namesake_with_all_that_use_it() 
     merged = merge(first, second)
     assert merged.listed("MODELS") == ["lightgbm", "lightgbm_2"]
     assert merged["FEATURES_2"].text == "FEATURES_2 = [numbers]"
-    assert "in FEATURES_2)" in merged["inputs_2"].text
+    assert "in FEATURES_2]" in merged["inputs_2"].text
     assert "inputs_2(fit, y, rows)" in merged["lightgbm_2"].text
 
 

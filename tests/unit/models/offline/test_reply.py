@@ -8,7 +8,9 @@ from typing import Any, get_args
 import pytest
 
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
-from machine_learning_engineering.shared_libraries.models.offline import reply
+from machine_learning_engineering.shared_libraries.models.offline import design, reply
+from machine_learning_engineering.shared_libraries.models.offline.moves import moves, old_text
+from machine_learning_engineering.shared_libraries.models.offline.program import parse
 from machine_learning_engineering.shared_libraries.models.offline.steps import STEPS
 from machine_learning_engineering.shared_libraries.records import ColumnProfile
 from machine_learning_engineering.shared_libraries.tasks.card import ModelCard, PlanResult, Step
@@ -104,6 +106,27 @@ def test_a_second_plan_for_a_block_is_another_one() -> None:
     assert second != first["plan"]
     other = script("implement", shown, first["code_block"], plan=second, attempt=1)
     assert other != script("implement", shown, first["code_block"], plan=first["plan"])
+
+
+def test_a_target_with_a_long_tail_may_be_learnt_as_its_rank() -> None:
+    """The plan brings along what the scale keeps in mind."""
+    base = card("implement")
+    tail = base.profile.target.model_copy(update={"skew": 4.0})
+    asked = base.model_copy(update={"profile": base.profile.model_copy(update={"target": tail})})
+    shown = script("candidate")
+    program = parse(shown)
+    assert program is not None
+    (move,) = (move for move in moves(asked, program) if "rank" in move.title)
+    changed = shown.replace(old_text(move, program), move.write(asked, program))
+    exec(changed, {"__name__": "script"})  # our own text
+    assert "RANKED[:] = " in changed
+    assert "RANKED: list" in changed
+
+
+def test_a_million_rows_are_left_to_families_that_can_bear_them() -> None:
+    base = card("candidate", fit_rows=30_000)
+    many = base.model_copy(update={"profile": base.profile.model_copy(update={"train_rows": 1_000_000})})
+    assert set(design.ranking(base)) - set(design.ranking(many)) == {"kernel", "network", "neighbours"}
 
 
 def told(**figures: float) -> str:

@@ -1,15 +1,19 @@
 """The scripts of the offline model, run as a person would run them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from machine_learning_engineering.shared_libraries.models.offline import design
+from machine_learning_engineering.shared_libraries.models.offline.program import cut
+from machine_learning_engineering.shared_libraries.models.offline.words import ensemble_plans
 from machine_learning_engineering.shared_libraries.records import Metric
 
-from .conftest import AUC, LOG_LOSS, RMSE, Runner, card, script
+from .conftest import AUC, LOG_LOSS, RMSE, Runner, card, rows, script
 
 
 def every_family(metric: Metric) -> str:
@@ -43,9 +47,51 @@ def test_class_probabilities_of_a_row_sum_to_one(run: Runner) -> None:
     np.testing.assert_allclose(submission.sum(axis=1), 1, atol=1e-6)
 
 
-def test_a_leave_one_out_answer_of_the_kernel_machine_hardly_knows_the_row_s_own_target() -> None:
+def parts_of(text: str) -> dict[str, Any]:
+    """The names that a script defines."""
     names: dict[str, Any] = {"__name__": "script"}
-    exec(design.script(card("candidate"), ["kernel"]).render(), names)  # our own text
+    exec(text, names)  # our own text
+    return names
+
+
+def test_ids_and_labels_that_pandas_reads_as_missing_are_taken_as_they_are_spelt(tmp_path: Path) -> None:
+    base = card("candidate", LOG_LOSS)
+    asked = base.model_copy(update={"profile": base.profile.model_copy(update={"classes": ("NA", "None", "top")})})
+    names = parts_of(design.script(asked, ["linear"]).render())
+    spelt = ["NA", "None", "top"] * 4
+    rows(12, 0).assign(key=spelt, grade=spelt).to_csv(tmp_path / "train.csv", index=False)
+    train = names["read"](str(tmp_path / "train.csv"))
+    assert train["key"].tolist() == spelt
+    assert names["encode"](train).tolist() == [0, 1, 2] * 4
+
+
+def test_ranks_lead_back_to_the_target() -> None:
+    parts = [cut("regression", "RANKED").text, *(cut("regression", n, "ranks").text for n in ("encode", "decode"))]
+    names: dict[str, Any] = {"np": np, "pd": pd, "norm": norm, "TARGET": "y"}
+    exec("\n".join(parts), names)  # our own text
+    target = np.array([3.0, -1e9, 4.0, 4.0, 1e9])
+    learnt = names["encode"](pd.DataFrame({"y": target}))
+    assert np.abs(learnt).max() < 2
+    np.testing.assert_allclose(names["decode"](learnt), target)
+
+
+@pytest.mark.parametrize("metric", [RMSE, LOG_LOSS], ids=lambda metric: metric.name)
+def test_a_stack_finds_what_the_target_is_made_of(metric: Metric) -> None:
+    plan = next(plan for plan in ensemble_plans(card("ensemble", metric)) if "Stack" in plan)
+    names = parts_of(script("ensemble", script("candidate", metric=metric), metric=metric, plan=plan))
+    draw = np.random.default_rng(1)
+    if metric == RMSE:
+        y, useless = draw.normal(size=90), draw.normal(size=90)
+        weights = names["blend_weights"](y, [0.5 * y, useless])
+        assert weights[0] == pytest.approx(2, abs=0.01)
+    else:
+        y = draw.integers(3, size=90)
+        weights = names["blend_weights"](y, [np.eye(3)[y], np.full((90, 3), 1 / 3)])
+        assert weights == pytest.approx([1, 0])
+
+
+def test_a_leave_one_out_answer_of_the_kernel_machine_hardly_knows_the_row_s_own_target() -> None:
+    names = parts_of(design.script(card("candidate"), ["kernel"]).render())
     rows = np.random.default_rng(0).normal(size=(80, 2))
     target = np.sin(rows[:, :1])
 

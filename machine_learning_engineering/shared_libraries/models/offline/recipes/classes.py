@@ -44,7 +44,7 @@ def lightgbm(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray
         verbose=-1,
         random_state=SEED,
     )
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 def lightgbm__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -67,8 +67,8 @@ def lightgbm__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np
         "verbose": -1,
     }
     seeds = range(SEED, SEED + (2 if len(fit) < 20_000 and few else 1))
-    models = [LGBMClassifier(random_state=k, **settings).fit(train, y) for k in seeds]
-    return np.mean([probabilities(model, new) for model in models], axis=0)
+    models = [LGBMClassifier(random_state=k, **settings) for k in seeds]
+    return np.mean([probabilities(model, train, y, new) for model in models], axis=0)
 
 
 def hist_boosting(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -77,7 +77,7 @@ def hist_boosting(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.nd
     rounds = 100 if len(CLASSES) <= 5 else 40
     settings = {"learning_rate": 10 / rounds, "max_iter": rounds, "max_leaf_nodes": 15, "l2_regularization": 1.0}
     model = HistGradientBoostingClassifier(max_features=0.5, early_stopping=False, random_state=SEED, **settings)
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 def hist_boosting__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -89,7 +89,7 @@ def hist_boosting__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) 
         HistGradientBoostingClassifier(max_features=0.3, early_stopping=False, random_state=SEED + k, **settings)
         for k in range(2)
     ]
-    return np.mean([probabilities(model.fit(train, y), new) for model in models], axis=0)
+    return np.mean([probabilities(model, train, y, new) for model in models], axis=0)
 
 
 def extra_trees(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -100,7 +100,7 @@ def extra_trees(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndar
         drawn |= {"max_features": 0.5}
     trees, smallest = (150, 1) if len(CLASSES) > 5 else (100, 2)
     model = ExtraTreesClassifier(trees, min_samples_leaf=smallest, n_jobs=THREADS, random_state=SEED, **drawn)
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 def extra_trees__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -108,7 +108,7 @@ def extra_trees__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) ->
     train, new = filled(fit, y, rows)
     drawn = {"bootstrap": True, "max_samples": 50_000} if len(fit) > 50_000 else {}
     model = ExtraTreesClassifier(200, max_features=0.5, n_jobs=THREADS, random_state=SEED, **drawn)
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 def random_forest(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -116,27 +116,27 @@ def random_forest(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.nd
     train, new = filled(fit, y, rows)
     sample = min(50_000, len(fit))
     model = RandomForestClassifier(100, min_samples_leaf=2, max_samples=sample, n_jobs=THREADS, random_state=SEED)
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 def linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Logistic regression on normal scores, its penalty chosen on a fifth of at most 20,000 training rows."""
     train, new = scaled(fit, y, rows)
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
-    check = len(drawn) // 5
+    check, rest = np.split(drawn, [max(1, len(drawn) // 5)])
     losses, penalties = [], [0.01, 0.1, 1.0]
     for c in penalties:
-        model = LogisticRegression(C=c, max_iter=2_000, tol=1e-3).fit(train[drawn[check:]], y[drawn[check:]])
-        held_out = probabilities(model, train[drawn[:check]])
-        losses.append(log_loss(y[drawn[:check]], held_out, labels=range(len(CLASSES))))
-    model = LogisticRegression(C=penalties[int(np.argmin(losses))], max_iter=2_000, tol=1e-3).fit(train, y)
-    return probabilities(model, new)
+        model = LogisticRegression(C=c, max_iter=2_000, tol=1e-3)
+        held_out = probabilities(model, train[rest], y[rest], train[check])
+        losses.append(log_loss(y[check], held_out, labels=range(len(CLASSES))))
+    model = LogisticRegression(C=penalties[int(np.argmin(losses))], max_iter=2_000, tol=1e-3)
+    return probabilities(model, train, y, new)
 
 
 def linear__squares(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Logistic regression on normal scores and their squares, with a firm penalty."""
     train, new = (np.hstack([part, part**2]) for part in scaled(fit, y, rows))
-    return probabilities(LogisticRegression(C=0.05, max_iter=2_000, tol=1e-3).fit(train, y), new)
+    return probabilities(LogisticRegression(C=0.05, max_iter=2_000, tol=1e-3), train, y, new)
 
 
 def kernel(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -146,13 +146,15 @@ def kernel(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
     train, y = train[drawn], y[drawn]
     left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, widths=(0.15, 0.4, 1.0), centres=300)
-    return probabilities(LogisticRegression(C=16.0, max_iter=1_000).fit(left_out, y), answers)
+    return probabilities(LogisticRegression(C=16.0, max_iter=1_000), left_out, y, answers)
 
 
 def kernel__vectors(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """A support vector machine with a Gaussian kernel on at most 4,000 rows; its margins become shares by softmax."""
     train, new = scaled(fit, y, rows)
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:4_000]
+    if len(np.unique(y[drawn])) < 3:  # too few classes for a margin each
+        return probabilities(LogisticRegression(max_iter=1_000), train[drawn], y[drawn], new)
     machine = SVC(C=2.0, gamma=1.0 / train.shape[1]).fit(train[drawn], y[drawn])
     shares = np.full((len(new), len(CLASSES)), 1e-6)
     shares[:, machine.classes_] = softmax(machine.decision_function(new), axis=1)
@@ -166,7 +168,7 @@ def kernel__dense(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.nd
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
     train, y, widths = train[drawn], y[drawn], (0.05, 0.2, 0.6, 1.5)
     left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, widths, centres=450)
-    return probabilities(LogisticRegression(C=16.0, max_iter=1_000).fit(left_out, y), answers)
+    return probabilities(LogisticRegression(C=16.0, max_iter=1_000), left_out, y, answers)
 
 
 def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -174,7 +176,7 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
     train, new = scaled(fit, y, rows)
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:50_000]
     model = KNeighborsClassifier(min(25, len(drawn)), weights="distance", p=1, n_jobs=THREADS)
-    return 0.98 * probabilities(model.fit(train[drawn], y[drawn]), new) + 0.02 / len(CLASSES)
+    return 0.98 * probabilities(model, train[drawn], y[drawn], new) + 0.02 / len(CLASSES)
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -185,7 +187,7 @@ def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     for _ in range(min(15, max(2, 60_000 // len(fit)))):
         for model in models:
             model.partial_fit(train, y, classes=np.arange(len(CLASSES)))
-    return np.mean([probabilities(model, new) for model in models], axis=0)
+    return np.mean([model.predict_proba(new) for model in models], axis=0)
 
 
 def words_linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -194,7 +196,7 @@ def words_linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.nda
     model = OneVsRestClassifier(
         LogisticRegression(C=8.0, solver="liblinear", dual=True, max_iter=1_000, random_state=SEED)
     )
-    return probabilities(model.fit(train, y), new)
+    return probabilities(model, train, y, new)
 
 
 MODELS: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]] = []

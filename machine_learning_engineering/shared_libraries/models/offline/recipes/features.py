@@ -203,13 +203,17 @@ def word_weights(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[A
     """The TF-IDF weights of words and pairs of words, as sparse matrices."""
     train, new = (part[TEXTS].agg(" ".join, axis=1) for part in (fit, rows))
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)
-    return [words.fit_transform(train), words.transform(new)]
+    try:
+        return [words.fit_transform(train), words.transform(new)]
+    except ValueError:  # no word is in two rows: pieces of words are
+        pieces = TfidfVectorizer(sublinear_tf=True, analyzer="char", ngram_range=(1, 3), max_features=50_000)
+        return [pieces.fit_transform(train + " "), pieces.transform(new + " ")]
 
 
 def text_topics(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """Each text as a point in the twenty directions along which the words of the training rows vary most."""
     train, new = word_weights(fit, y, rows)
-    topics = TruncatedSVD(20, random_state=SEED).fit(train)
+    topics = TruncatedSVD(min(20, train.shape[1]), random_state=SEED).fit(train)
     return [topics.transform(part) for part in (train, new)]
 
 
@@ -227,8 +231,9 @@ FEATURES: list[Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], list[np.ndarra
 
 @once
 def inputs(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
-    """All feature blocks side by side, for the training rows and for `rows`."""
-    return [np.hstack(part) for part in zip(*(block(fit, y, rows) for block in FEATURES), strict=True)]
+    """All feature blocks side by side, for the training rows and for `rows`; where there is none, a constant."""
+    blocks = [block(fit, y, rows) for block in FEATURES] or [[np.zeros((len(part), 1)) for part in (fit, rows)]]
+    return [np.hstack(part) for part in zip(*blocks, strict=True)]
 
 
 @once

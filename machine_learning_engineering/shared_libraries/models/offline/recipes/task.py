@@ -5,6 +5,7 @@ What the task card says. The values below only show the types: a script gets its
 
 TARGET: str = "target"
 ID: str = "id"
+SPELT: list[str] = []
 GROUP: str = "group"
 TIME: str = "time"
 CLASSES: list[str] = []
@@ -16,5 +17,6 @@ CATEGORIES: list[str] = []
 TEXTS: list[str] = []
 DATES: list[str] = []
 LEVEL: float = 0.5
+SCALE: float = 1.0
 SEED: int = 0
 THREADS: int = 1

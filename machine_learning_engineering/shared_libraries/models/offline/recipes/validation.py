@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 from scipy.stats import kendalltau, pearsonr, spearmanr
 from sklearn.metrics import (
     accuracy_score,
@@ -44,8 +45,15 @@ def splits__classes(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray
 
 
 def splits__groups(train: pd.DataFrame, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to check on: two folds (one where there are many rows) that never share a group."""
-    folds = list(GroupKFold(2).split(train, groups=train[GROUP].astype(str)))
+    """Rows to fit on and rows to check on: two folds (one where there are many rows) that never share a group.
+
+    Where there is only one group, its rows are split.
+    """
+    groups = train[GROUP].astype(str)
+    if groups.nunique() > 1:
+        folds = list(GroupKFold(2).split(train, groups=groups))
+    else:
+        folds = list(KFold(2, shuffle=True, random_state=SEED).split(train))
     return folds[:1] if len(train) > 20_000 else folds
 
 
@@ -283,6 +291,16 @@ def blend_weights__shrunk(y: np.ndarray, predictions: list[np.ndarray]) -> np.nd
         best = int(np.argmin(losses))
         total, votes[best] = total + candidates[best], votes[best] + 1
     return 0.5 * votes / votes.sum() + 0.5 / len(votes)
+
+
+def blend_weights__stacked(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
+    """The weight of each model in a regression of the target on what the models predict, none below zero."""
+    sample = np.linspace(0, len(y) - 1, min(len(y), 20_000)).astype(int)
+    told = np.column_stack([prediction[sample].ravel() for prediction in predictions])
+    if predictions[0].ndim == 1:
+        return nnls(told, y[sample])[0]
+    weights = nnls(told, np.eye(predictions[0].shape[1])[y[sample]].ravel())[0]
+    return weights / weights.sum()  # probabilities have to add up to one
 
 
 def blend(predictions: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

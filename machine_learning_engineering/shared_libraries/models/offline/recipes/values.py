@@ -171,7 +171,7 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """The mean of two small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
     train, new = scaled(fit, y, rows)
-    mean, deviation, batch = y.mean(), y.std(), min(64, len(fit))
+    mean, deviation, batch = y.mean(), y.std() or 1.0, min(64, len(fit))
     settings = {"hidden_layer_sizes": (32,), "alpha": 0.3, "batch_size": batch, "learning_rate_init": 0.006}
     models = [MLPRegressor(random_state=SEED + k, **settings) for k in range(2)]
     for _ in range(min(15, max(2, 60_000 // len(fit)))):
