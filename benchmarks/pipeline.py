@@ -48,7 +48,7 @@ async def _run(latency: float) -> dict[str, Any]:
             registry.Provider("scripted", "scripted", lambda name, config: model),
             *registry.PROVIDERS,
         )
-        config = RunConfig(agent_model="scripted", use_data_leakage_checker=False)
+        config = RunConfig(agent_model="scripted", use_data_leakage_checker=False, cache_gb=0)
         await solve(find_request(folder / "task" / "tiny"), config, folder / "warm-up") if latency == 0 else None
         model = ScriptedLlm(tiny.replies(), latency=latency)
         started = time.perf_counter()

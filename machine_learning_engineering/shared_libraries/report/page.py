@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
     )
 
 
+@cache
 def _environment() -> Environment:
+    """Kept, with its compiled templates, for the next page of this process."""
     environment = Environment(
         loader=PackageLoader(__package__ or "", "templates"),
         autoescape=True,

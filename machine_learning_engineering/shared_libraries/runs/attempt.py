@@ -15,7 +15,7 @@ async def attempt(slot: Slot, code: str, run: Run) -> Attempt:
 
     The first fold goes first; the others follow, side by side, if it is valid, not clearly behind what it has to beat,
     and there is time. Whatever the script does is in the attempt; only our own failures raise. Ablation scripts run on
-    the first fold and have no score. A script of the submission stage runs on the final view and is checked, not scored.
+    the first fold and have no score. A script of the submission stage runs on the final view and is checked alone.
     """
     ordinal = run.journal.next_ordinal(ScriptRun, slot.code_key)
     run.write_script(slot, code)

@@ -15,6 +15,7 @@ from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import (
     AUDIT,
+    FINAL,
     SEARCH,
     Attempt,
     Comparison,
@@ -86,10 +87,18 @@ class Run:
 
     async def view(self, view: View) -> StagedView:
         """The staged view, made once."""
+        return await asyncio.shield(self._staging(view))
+
+    async def stage_ahead(self) -> None:
+        """Begins to stage what scripts will see, while the first questions are asked."""
+        for view in (*await self.folds(), FINAL):
+            self._staging(view)
+
+    def _staging(self, view: View) -> asyncio.Task[StagedView]:
         if view not in self._views:
             work = asyncio.to_thread(stage, self.task, view, self.config, self.folder / "views")
             self._views[view] = asyncio.create_task(work)
-        return await asyncio.shield(self._views[view])
+        return self._views[view]
 
     def card(self, step: Step, **fields: Any) -> TaskCard:
         """The task card of a step."""

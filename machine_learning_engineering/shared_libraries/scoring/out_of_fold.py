@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import Comparison, Execution, Task, View
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.submission import accept
-from machine_learning_engineering.shared_libraries.scoring.views import held_out
+from machine_learning_engineering.shared_libraries.scoring.views import Splitting, held_out, held_out_by, splitting
 from machine_learning_engineering.shared_libraries.tasks.metrics import bounds, compute, contributions
 
 if TYPE_CHECKING:
@@ -87,14 +89,35 @@ def read_predictions(
         held = held_out(task, view, config)
         if held is None:
             return None
-        accepted = accept(execution.folder / SUBMISSION, held.expected)
-        notes = notes or accepted.notes
-        predictions.append(values_of(task, accepted.predictions))
+        submission = execution.folder / SUBMISSION
+        made, repaired = _read(task, view, splitting(config), submission, _stamp(submission))
+        notes = notes or repaired
+        predictions.append(made)
         truths.append(truth_of(task, held.labels))
         folds.append(np.full(len(held.rows), number))
         units += [] if held.units is None else [held.units]
     whole = np.concatenate(units) if units else None
     return OutOfFold(task, np.concatenate(truths), np.concatenate(predictions), np.concatenate(folds), whole, notes)
+
+
+@lru_cache(maxsize=32)
+def _read(
+    task: Task, view: View, settings: Splitting, submission: Path, stamp: tuple[int, ...]
+) -> tuple["Array", tuple[str, ...]]:
+    """What one execution predicted, and what was repaired; kept, since a script is scored and then compared."""
+    held = held_out_by(task, view, settings)
+    assert held is not None
+    accepted = accept(submission, held.expected)
+    return values_of(task, accepted.predictions), accepted.notes
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes with the content of a file; empty where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def truth_of(task: Task, labels: "pd.Series[str]") -> "Array":

@@ -49,6 +49,14 @@ _OURS = ("train.csv", "test.csv", "sample_submission.csv", "task_description.txt
 _Others = Mapping[PurePosixPath, Path]  # the further files of a view, by their place in it
 
 
+Splitting = tuple[int, int, float, float]
+
+
+def splitting(config: RunConfig) -> Splitting:
+    """The settings that a split depends on: caches go by them alone."""
+    return config.seed, config.folds, config.select_fraction, config.audit_fraction
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """The rows that scripts are scored on; `rows` are positions in the train file, `labels` text in the same order.
@@ -96,9 +104,14 @@ def audit_rows(task: Task, config: RunConfig) -> int:
     return len(_split_of(task, config).audit)
 
 
+def held_out_by(task: Task, view: View, settings: Splitting) -> HeldOut | None:
+    """As `held_out`, by what counts of the settings."""
+    return None if view.kind == "final" else _held_out(task, view, *settings)
+
+
 def held_out(task: Task, view: View, config: RunConfig) -> HeldOut | None:
     """What scripts of this view are scored on; None for the final view, whose labels nobody has."""
-    return None if view.kind == "final" else _held_out(task, view, *_splitting(config))
+    return held_out_by(task, view, splitting(config))
 
 
 def expected_submission(task: Task, view: View, config: RunConfig) -> Expected:
@@ -115,14 +128,6 @@ def accepted_bytes(task: Task, submission: Path) -> bytes:
     return accepted.table.to_csv(index=False, lineterminator="\n").encode()
 
 
-_Splitting = tuple[int, int, float, float]
-
-
-def _splitting(config: RunConfig) -> _Splitting:
-    """The settings that a split depends on; the caches below go by them alone."""
-    return config.seed, config.folds, config.select_fraction, config.audit_fraction
-
-
 @lru_cache(maxsize=4)
 def _split(task: Task, seed: int, folds: int, select: float, audit: float) -> Split:
     settings = RunConfig(seed=seed, folds=folds, select_fraction=select, audit_fraction=audit)
@@ -130,7 +135,7 @@ def _split(task: Task, seed: int, folds: int, select: float, audit: float) -> Sp
 
 
 def _split_of(task: Task, config: RunConfig) -> Split:
-    return _split(task, *_splitting(config))
+    return _split(task, *splitting(config))
 
 
 @lru_cache(maxsize=32)

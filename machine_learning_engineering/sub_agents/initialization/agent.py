@@ -1,5 +1,6 @@
 """Phase 1 (MLE-STAR, algorithm 1): search models, try each, merge the next best into the best while that helps."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
@@ -32,7 +33,7 @@ def build_initialization(run: Run, board: Board) -> BaseAgent:
 
     async def work(desk: Desk) -> None:
         await prepare_task(desk)
-        board.summary = await summarize_task(desk)
+        board.summary, _ = await asyncio.gather(summarize_task(desk), run.stage_ahead())
         numbers = range(1, run.config.num_solutions + 1)
         beside: list[Coroutine[Any, Any, Any]] = [try_baseline(desk)] if run.config.baseline else []
         if run.config.leak_audit is not False:
