@@ -222,13 +222,13 @@ async def test_when_time_is_up_nothing_is_mended_once_a_script_works(solve) -> N
     replies["model_eval_agent_1_1"] = [bad]
     replies["model_eval_agent_1_2"] = [bad]
     replies["model_eval_debug_agent_1_1"] = [bad, tiny.fenced(late), "..."]
-    replies["model_eval_debug_agent_1_2"] = [bad] * 50
+    replies["model_eval_debug_agent_1_2"] = [bad, "..."]
     replies["model_eval_bug_summary_agent_1_1"] = replies["model_eval_bug_summary_agent_1_2"] = ["bug", "..."]
-    settings = {"num_solutions": 1, "num_model_candidates": 2, "max_debug_round": 40}
+    settings = {"num_solutions": 1, "num_model_candidates": 2, "max_debug_round": 200}
     result = await solve(replies, **settings, minutes=0.001)
     asked = [e.agent for e in read_journal(result.folder) if isinstance(e, LlmCall)]
     assert asked.count("model_eval_debug_agent_1_1") == 2
-    assert asked.count("model_eval_debug_agent_1_2") < 40
+    assert asked.count("model_eval_debug_agent_1_2") < 200
     assert result.winner.slot.code_key == "init_code_1_1"
 
 

@@ -272,6 +272,8 @@ def test_a_limit_without_room_is_warned_of_and_what_it_left_out_is_told(place: P
     assert "A limit of 0:00 cannot be kept" in done.stdout.splitlines()[0]
     told = re.search(r"left no time for \w+ [\d.]+", done.stdout)
     assert told is not None
+    assert "no time left for Merge 1.1" in done.stdout
+    assert "_code_" not in done.stdout
     assert "The run took" in done.stdout
     assert told[0] in (place / "run" / "report.html").read_text()
 

@@ -44,14 +44,12 @@ class Narrator:
                     yield _failed(node)
             case StateDelta():
                 yield from _noted(entry, story)
-            case Decision() if entry.what.startswith("budget:"):
-                if entry.chosen is False:
-                    yield f"No time for {entry.what.removeprefix('budget:')}: {entry.why}"
             case Decision() if entry.what.startswith(CHECK):
                 if entry.chosen:
                     yield f"**Warning:** {entry.chosen}"
             case Decision():
-                yield f"Decided: {decided(entry)}"
+                if words := decided(entry):
+                    yield f"Decided: {words}"
             case Published():
                 node = nodes.get(f"{entry.slot}.{entry.ordinal}")
                 yield f"**Published** the submission of {node.title if node else entry.slot}"

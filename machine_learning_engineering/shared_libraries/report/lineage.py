@@ -38,6 +38,7 @@ _SLOTS: tuple[tuple[Kind, str, str], ...] = (
 )
 # What the clock of a run is asked for, by the names that the phases give it.
 _WORK = (
+    (rf"candidate {_N('solution')} {_N('attempt')}", "Candidate {solution}.{attempt}"),
     (rf"merge {_N('solution')} {_N('attempt')}", "Merge {solution}.{attempt}"),
     (rf"refine {_N('step')} {_N('solution')}", "Refinement {solution}.{step}"),
     (rf"plan {_N('attempt')} {_N('step')} {_N('solution')}", "Refinement {solution}.{step}.{attempt}"),
@@ -84,10 +85,12 @@ def titled(code_key: str, ordinal: int = 0) -> str:
 
 
 def left_out(decision: Decision) -> str:
-    """What a run had no time left for by this decision; empty where the decision says nothing of the kind."""
+    """What a run had no time left for by this decision; empty where it says nothing of the kind that is news."""
     if decision.chosen or not decision.what.startswith(_BUDGET):
         return ""
     what = decision.what.removeprefix(_BUDGET)
+    if script := re.fullmatch(r"(folds|fix) (\w+) \d+", what):
+        return f"mending {titled(script[2])}" if script[1] == "fix" else ""  # the script's score tells of its folds
     found = ((title, re.fullmatch(pattern, what)) for pattern, title in _WORK)
     return next((title.format(**match.groupdict()) for title, match in found if match), what)
 
@@ -97,6 +100,9 @@ def decided(decision: Decision) -> str:
     if adopted := re.fullmatch(r"adopt (\w+?)(?: (\d+))?", decision.what):
         title = titled(adopted[1], int(adopted[2] or 0)) if adopted[2] else adopted[1].capitalize()
         return f"{title} {'adopted' if decision.chosen else 'not adopted'}: {decision.why}"
+    if sized := re.fullmatch(r"final rows (\w+) \d+(?: after all)?", decision.what):
+        rows = "all" if decision.chosen is None else f"{decision.chosen:,}"
+        return f"{titled(sized[1])} is trained on {rows} rows: {decision.why}"
     if not decision.what.startswith(_BUDGET):
         return f"{decision.what.removeprefix(CHECK)}: {decision.why}"
     work = left_out(decision)

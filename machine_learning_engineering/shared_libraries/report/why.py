@@ -79,7 +79,7 @@ def _against(story: Story, better: Node, node: Node) -> str:
     gain = story.metric.gain(better.value, over=node.value)
     scores = f"{better.title} scored {better.value:.6g}, {node.title} {node.value:.6g}"
     if node.stopped and node.score is not None:
-        return f"{scores} on {node.score.rows:,} rows: {node.score.stopped}, so its other folds were not run."
+        return f"{scores} on the {node.score.rows:,} rows of its first fold, where it ended: {node.score.stopped}."
     if gain == 0:
         return f"{scores}: equal, and of equals the older one stays."
     if gain < 0:

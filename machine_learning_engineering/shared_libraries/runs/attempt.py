@@ -46,7 +46,7 @@ async def _scored(slot: Slot, ordinal: int, code: str, run: Run, views: Sequence
         comparison = None if incumbent is None else await run.compare(first, incumbent)
         stopped = None if comparison is None else why_stop(comparison)
         if stopped is None and not run.may_search(f"folds {slot.code_key} {ordinal}"):
-            stopped = "the time for the search was up after the first fold"
+            stopped = "no time was left for its other folds"
         if stopped is not None:
             verdict = verdict.model_copy(update={"stopped": stopped})
         else:

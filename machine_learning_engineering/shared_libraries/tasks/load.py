@@ -55,7 +55,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
-    check_varies(train[target], target)
+    check_varies(train[target], target, files.notes)
     metric = choose_metric(values[target], request, said, description, files)
     problem = problem_of(values[target], train[target], metric)
     labels = None if problem == "regression" else train[target]
@@ -135,10 +135,17 @@ def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None)
     missing = _without(train, target, files)
     if not missing.any():
         return train
+    files.notes.append(f"{int(missing.sum())} training rows without {target!r} are left out{_spelt(train, target)}.")
     train = train[~missing]
     files.train = _write(train, work, "train.csv")
-    files.notes.append(f"{int(missing.sum())} training rows without {target!r} are left out.")
     return train
+
+
+def _spelt(train: pd.DataFrame, target: str) -> str:
+    """Which words of the target are taken for no value, in brackets; empty where its cells are just empty."""
+    cells = train[target][is_missing(train[target].str.strip())]
+    words = sorted({cell.strip() for cell in cells} - {""})
+    return f" ({listed(words)} stands for no value; write a class of that name another way)" if words else ""
 
 
 def _split_off_test(
@@ -148,7 +155,8 @@ def _split_off_test(
     is_test = set_aside(train, target)
     if is_test is None:
         is_test = _without(train, target, files)
-        files.notes.append(f"There is no test file: the {int(is_test.sum())} rows without {target!r} are predicted.")
+        rows = f"the {int(is_test.sum())} rows without {target!r}{_spelt(train, target)}"
+        files.notes.append(f"There is no test file: {rows} are predicted.")
     else:
         files.notes.append(
             f"There is no test file: {int(is_test.sum())} rows are set aside and predicted; their labels judge the "

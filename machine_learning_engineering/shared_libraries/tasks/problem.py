@@ -1,5 +1,6 @@
 """What a task asks for: the metric that judges it, and the kind of problem that the metric makes of the target."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,12 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
     return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
 
 
-def check_varies(values: "pd.Series[Any]", target: str) -> None:
+def check_varies(values: "pd.Series[Any]", target: str, notes: Sequence[str] = ()) -> None:
+    """Raises: TaskError for a target that does not vary, with the notes that were made of it."""
     if len(values) < 2:
         raise TaskError(f"there is only one training row, so {target!r} has the same value in every row. Add rows.")
     if values.nunique() < 2:
         raise TaskError(
             f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."
+            + "".join(f" {note}" for note in notes if repr(target) in note)
         )

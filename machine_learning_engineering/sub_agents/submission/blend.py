@@ -43,7 +43,7 @@ def _seconds(run: Run) -> float:
     if run.config.minutes is None:
         return run.config.exec_timeout
     left = run.script_seconds(Slot(STAGES["blend"]), 0)
-    return float(run.decide("blend seconds", lambda: (left, "the time that is left for the members of a blend")))
+    return float(run.decide("blend", lambda: (left, f"{left:.0f} s are left for its members")))
 
 
 def _members(best: Sequence[Attempt], seconds: float) -> list[Attempt]:

@@ -40,6 +40,8 @@ def test_every_stage_of_the_table_has_an_address_of_its_own(stage) -> None:  # t
         ("plan 1 0 2", "Refinement 2.0.1"),
         ("ablation 1 2", "Ablation 2.1"),
         ("ensemble 1", "Ensemble 1"),
+        ("candidate 1 2", "Candidate 1.2"),
+        ("fix init_code_1_2 3", "mending Candidate 1.2"),
         ("work of tomorrow", "work of tomorrow"),
     ],
 )
@@ -48,6 +50,16 @@ def test_what_there_was_no_time_for_has_the_name_of_its_scripts(what: str, work:
     assert left_out(refused) == work
     assert decided(refused) == f"no time left for {work}: 9 s are spent"
     assert decided(refused.model_copy(update={"chosen": True})) == ""
+
+
+def test_how_many_rows_the_final_script_has_is_told_with_its_name() -> None:
+    for chosen, rows in ((None, "all"), (5000, "5,000")):
+        one = Decision(at=1, what="final rows init_code_1_2 0", chosen=chosen, why="9 s expected")
+        assert decided(one) == f"Candidate 1.2 is trained on {rows} rows: 9 s expected"
+
+
+def test_the_folds_that_a_script_was_spared_are_told_with_its_score() -> None:
+    assert decided(Decision(at=1, what="budget:folds init_code_1_2 0", chosen=False, why="9 s are spent")) == ""
 
 
 def test_other_decisions_are_told_as_they_are() -> None:

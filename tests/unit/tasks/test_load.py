@@ -162,6 +162,11 @@ MISTAKES = [
     ({"test_csv": TRAIN}, {}, "which column is to be predicted"),
     ({"train_csv": "id,x,y\n1,2,\n2,3,NA\n", "test_csv": "id,x\n3,4\n"}, {"target": "y"}, "missing in every row"),
     ({"train_csv": "id,x,y\n1,2,7\n2,3,7\n", "test_csv": "id,x\n3,4\n"}, {"target": "y"}, "same value in every row"),
+    (
+        {"train_csv": "id,x,y\n1,2,NA\n2,3,EU\n3,4,EU\n", "test_csv": "id,x\n4,4\n"},
+        {"target": "y"},
+        "'NA' stands for no value",
+    ),
     ({"task_description_md": "x" * (10 * 2**20)}, {}, "a description may have"),
     ({"task_yaml": "metrik: rmse\n"}, {}, "unknown setting 'metrik'. Did you mean 'metric'"),
     ({"task_yaml": "a: [1\n"}, {}, "is not YAML"),
