@@ -60,6 +60,8 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
 
     Raises: TaskError if there is no such file, folder or bundled task.
     """
+    if said.get("test") is not None:
+        said["test"] = Path(said["test"]).expanduser().absolute()
     path = Path(source).expanduser()
     if path.exists():
         return TaskRequest(source=path.absolute(), **said)
@@ -84,9 +86,12 @@ async def solve(
     Raises: MleError in one of its kinds; what was finished is kept, and the same call goes on from there.
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
+    from machine_learning_engineering.shared_libraries.models.registry import make_model
     from machine_learning_engineering.shared_libraries.runs.opening import open_run
 
-    run = open_run(request, config or RunConfig.from_env(), out)
+    config = config or RunConfig.from_env()
+    make_model(config.agent_model, config)  # a name that cannot be used leaves nothing behind
+    run = open_run(request, config, out)
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:

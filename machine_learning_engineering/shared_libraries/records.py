@@ -326,7 +326,15 @@ class Comparison(Record):
 
     def __str__(self) -> str:
         verdict = "real" if self.is_real else "within noise"
-        return f"{self.gain:+.4g} ± {Z_95 * self.error:.2g} on {self.rows:,} rows, {verdict}"
+        return f"{_to_its_noise(self.gain, Z_95 * self.error)} on {self.rows:,} rows, {verdict}"
+
+
+def _to_its_noise(value: float, error: float) -> str:
+    """A figure and its error, both to the error's second digit: `+0.0123 ± 0.0045`, `+894 ± 450`."""
+    if error == 0:
+        return f"{value:+.4g} ± 0"
+    places = max(1 - math.floor(math.log10(error)), 0)
+    return f"{value:+.{places}f} ± {error:.{places}f}" if places < 12 else f"{value:+.2g} ± {error:.2g}"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,16 @@ async def test_a_script_that_is_clearly_behind_runs_on_one_fold_and_never_wins(s
     assert made.score.rows == 102
 
 
+async def test_a_finished_run_that_is_told_again_with_a_limit_stays_as_it_is(solve: Any) -> None:
+    first = await solve()
+    entries = len(read_journal(first.folder))
+    again = await solve(minutes=0.001)
+    assert again.winner.slot.code_key == first.winner.slot.code_key
+    new = read_journal(first.folder)[entries:]
+    assert [type(one).__name__ for one in new] == ["RunStarted", "RunEnded"]
+    assert new[-1].status == "finished"
+
+
 async def test_when_time_is_up_a_script_is_scored_on_its_first_fold(solve: Any) -> None:
     result = await solve(minutes=0.001)
     assert result.winner.score.folds == 1

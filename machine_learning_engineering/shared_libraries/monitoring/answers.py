@@ -50,7 +50,7 @@ def result(folder: Path) -> dict[str, Any]:
         "run": folder.name,
         "state": _state(story),
         "winner": winner.title,
-        story.metric.title: _measured(winner),
+        "score": Ending(story).headline,
         **({"audited": audited} if (audited := Ending(story).audit) else {}),
         **{what: near(path) for what, path in files.items() if path.is_file()},
     }
@@ -98,13 +98,6 @@ def _state(story: Story) -> str:
 def _best(story: Story) -> str:
     best = story.best
     return "no score yet" if best is None else f"{figure(best.value)} by {best.title} ({story.metric.title})"
-
-
-def _measured(node: Node) -> str:
-    score = node.score
-    if score is None or score.value is None:
-        return "none of its own: it was repaired for the full data"
-    return f"{figure(score.value)} on {score.rows} held-out rows ({score.source})"
 
 
 def _mark(story: Story, node: Node) -> str:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.entries import Audited, Decision, RunStarted, ScriptRun, StateDelta
+from machine_learning_engineering.shared_libraries.entries import (
+    Audited,
+    Decision,
+    RunEnded,
+    RunStarted,
+    ScriptRun,
+    StateDelta,
+)
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import (
@@ -59,6 +66,8 @@ class Run:
         self._views: dict[View, asyncio.Task[StagedView]] = {}
         self._predictions: dict[tuple[str, int, int], OutOfFold | None] = {}
         self._spent = _earlier_seconds(self.journal)
+        ended = [entry.status for entry in self.journal.entries if isinstance(entry, RunEnded)]
+        self._had_finished = "finished" in ended
         self._started = time.monotonic()
 
     # --- where things lie ---
@@ -204,17 +213,26 @@ class Run:
         return bool(self.decide(what, lambda: (adopted, str(comparison or "nothing to compare it with"))))
 
     def may_search(self, what: str) -> bool:
-        """Whether the wall-clock budget still allows to begin `what`."""
-        if self.config.minutes is None:
-            return True
+        """Whether the wall-clock budget still allows to begin `what`; a run that had finished goes its old way."""
+        if not self.has_limit:
+            return self._allowed_before(what)
         return bool(self.decide(f"budget:{what}", self._ask_clock))
 
     def may_try(self, what: str) -> bool:
         """As `may_search`, but as long as no script works there is no end: a run should have something to hand in."""
-        if self.config.minutes is None:
-            return True
+        if not self.has_limit:
+            return self._allowed_before(what)
         works = any(one.value is not None for one in self.attempts)
         return bool(self.decide(f"budget:{what}", self._ask_clock if works else lambda: (True, "nothing works yet")))
+
+    def _allowed_before(self, what: str) -> bool:
+        known = self.journal.find(Decision, f"budget:{what}")
+        return known is None or bool(known.chosen)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether the clock decides anything: there is a limit, and the run is not one that is only told again."""
+        return self.config.minutes is not None and not self._had_finished
 
     def record_state(self, agent: str, delta: Mapping[str, Any]) -> None:
         """Keeps state keys that an agent wrote, in the order of its events."""

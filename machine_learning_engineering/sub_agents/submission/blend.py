@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from machine_learning_engineering.shared_libraries.agents import Desk
 from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys
-from machine_learning_engineering.shared_libraries.entries import Scored
+from machine_learning_engineering.shared_libraries.entries import Decision, Scored
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Score, Slot
 from machine_learning_engineering.shared_libraries.runs.journal import now
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -40,7 +40,7 @@ async def blend_attempts(desk: Desk, best: Sequence[Attempt]) -> Attempt | None:
 
 def _seconds(run: Run) -> float:
     """What the members may take together: the time of one script, where there is a budget what is left of it."""
-    if run.config.minutes is None:
+    if not run.has_limit and run.journal.find(Decision, "blend") is None:
         return run.config.exec_timeout
     left = run.script_seconds(Slot(STAGES["blend"]), 0)
     return float(run.decide("blend", lambda: (left, f"{left:.0f} s are left for its members")))

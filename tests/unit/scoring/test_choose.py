@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_learning_engineering.shared_libraries.code_util import STAGES
-from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Metric, Outcome, Score, Slot
+from machine_learning_engineering.shared_libraries.records import (
+    Attempt,
+    Comparison,
+    Execution,
+    Metric,
+    Outcome,
+    Score,
+    Slot,
+)
 from machine_learning_engineering.shared_libraries.scoring.choose import adopt, best, ranked
 
 RMSE = Metric(name="rmse", title="rmse", maximize=False, predicts="value")
@@ -58,3 +66,16 @@ def test_the_best_is_the_first_ranked(values: list[float | None], maximize: bool
     order = ranked(attempts, metric)
     assert best(attempts, metric) is (order[0] if order else None)
     assert len(order) == sum(value is not None for value in values)
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "told"),
+    [
+        (893.9, 230.0, "+894 ± 451 on 9 rows, real"),
+        (0.01234, 0.01, "+0.012 ± 0.020 on 9 rows, within noise"),
+        (-2.5, 0.5, "-2.50 ± 0.98 on 9 rows, real"),
+        (0.0, 0.0, "+0 ± 0 on 9 rows, within noise"),
+    ],
+)
+def test_a_comparison_is_told_to_its_noise(gain: float, error: float, told: str) -> None:
+    assert str(Comparison(gain=gain, error=error, rows=9)) == told

@@ -158,7 +158,7 @@ def _dropping(names: list[str], kept: list[str]) -> Move:
     return Move(
         ("FEATURES",),
         f"{_LEAVE_OUT} {words.listing([f'`{name}`' for name in names])}",
-        "The ablation shows a clearly better score without them: what they add is noise to the models, and columns "
+        "The ablation shows a better score without them: what they add is noise to the models, and columns "
         "that crowd out the others.",
         lambda card, program: f"FEATURES = [{', '.join(kept)}]",
     )
