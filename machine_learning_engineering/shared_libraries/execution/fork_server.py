@@ -90,7 +90,8 @@ class _Server:
                 continue
             data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 4)
             if not data:
-                supervisor.end_descendants(os.getpid())
+                if supervisor.end_descendants(os.getpid()):
+                    _collect_all()
                 return None
             if script := self._start(data, descriptors):
                 return script
@@ -184,6 +185,13 @@ class _Server:
         namespace_of = supervisor.user_namespace
         taken = {namespace_of(pid) for pid in self._jobs} - {namespace_of(os.getpid())}
         return [pid for pid in adopted if namespace_of(pid) not in taken and _session(pid) not in self._jobs]
+
+
+def _collect_all() -> None:
+    """Waits for children that have been killed, so that none is left to whoever collects orphans, if anybody does."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def _session(pid: int) -> int:
