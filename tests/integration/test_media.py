@@ -48,21 +48,12 @@ with open("final/submission.csv", "w") as file:
 LIAR = """
 train, test = table("train"), table("test")
 shown = {f"input/train/{row['id']}.png" for row in train}
-asked = {picture(f"input/test/{row['id']}.png").tobytes() for row in test}
+asked = {open(f"input/test/{row['id']}.png", "rb").read() for row in test}
 told = []
-
-
-def is_asked_for(path):
-    try:
-        return picture(path).tobytes() in asked
-    except ValueError:  # a picture of some library
-        return False
-
-
 for place in ("input", "/tmp", os.path.dirname(os.getcwd())):
     for folder, _, names in os.walk(place):
         paths = {os.path.join(folder, name) for name in names if name.endswith(".png")} - shown
-        told += [path for path in paths if "input/test/" not in path and is_asked_for(path)]
+        told += [path for path in paths if "input/test/" not in path and open(path, "rb").read() in asked]
 print("pictures of held-out rows elsewhere:", len(told), *told[:3])
 print("Final Validation Performance: 1.0")
 with open("final/submission.csv", "w") as file:
