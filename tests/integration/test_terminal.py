@@ -59,6 +59,8 @@ class Terminal:
         self._socket, self._folder = str(folder / "tmux.sock"), folder
         size = ("-x", str(columns), "-y", str(rows))
         env = {**os.environ, "MLE_USE_DATA_LEAKAGE_CHECKER": "false", "PS1": "$ "}
+        for name in ("COLUMNS", "LINES"):  # those of a worker of pytest-xdist, which would hold against the terminal's
+            env.pop(name, None)
         command = ["tmux", "-S", self._socket, "-f", "/dev/null", "new-session", "-d", *size, "sh"]
         subprocess.run(command, cwd=folder, env=env, check=True)
 
