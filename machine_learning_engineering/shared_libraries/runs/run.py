@@ -106,7 +106,8 @@ class Run:
     def _staging(self, view: View) -> asyncio.Task[StagedView]:
         if view not in self._views:
             work = asyncio.to_thread(stage, self.task, view, self.config, self.folder / "views")
-            self._views[view] = asyncio.create_task(work)
+            staging = self._views[view] = asyncio.create_task(work)
+            staging.add_done_callback(_retrieve)  # whoever needs the view is told; perhaps nobody gets that far
         return self._views[view]
 
     def card(self, step: Step, **fields: Any) -> TaskCard:
@@ -290,6 +291,12 @@ class Run:
             seed=self.config.seed,
             low_priority=low_priority,
         )
+
+
+def _retrieve(staging: asyncio.Task[StagedView]) -> None:
+    """Takes note of a failure, so that asyncio does not complain of it."""
+    if not staging.cancelled():
+        staging.exception()
 
 
 def _earlier_seconds(journal: Journal) -> float:
