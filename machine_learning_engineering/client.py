@@ -86,12 +86,9 @@ async def solve(
     Raises: MleError in one of its kinds; what was finished is kept, and the same call goes on from there.
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
-    from machine_learning_engineering.shared_libraries.models.registry import make_model
     from machine_learning_engineering.shared_libraries.runs.opening import open_run
 
-    config = config or RunConfig.from_env()
-    make_model(config.agent_model, config)  # a name that cannot be used leaves nothing behind
-    run = open_run(request, config, out)
+    run = open_run(request, config or RunConfig.from_env(), out)
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:

@@ -286,6 +286,11 @@ class Execution(Record):
     folder: Path
     cached: bool = False
 
+    @property
+    def last_error(self) -> str:
+        """The last line that a script which ended with an error printed there, as a rule its exception; else empty."""
+        return self.stderr.strip().rpartition("\n")[2].strip() if self.outcome == "error" else ""
+
 
 ScoreSource = Literal["sealed", "sealed_unenforced", "reported"]
 

@@ -100,9 +100,7 @@ def _headline(story: Story) -> str:
 
 
 def _failed(node: Node) -> str:
-    lines = [line.strip() for line in node.execution.stderr.splitlines() if line.strip()]
-    why = lines[-1] if lines and node.execution.outcome == "error" else node.problem
-    return f"{node.title} failed: {_short(why, _MOST_ERROR)}"
+    return f"{node.title} failed: {_short(node.execution.last_error or node.problem, _MOST_ERROR)}"
 
 
 def _noted(entry: StateDelta, story: Story) -> Iterator[str]:

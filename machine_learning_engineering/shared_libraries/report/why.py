@@ -44,8 +44,8 @@ def _model(story: Story, node: Node) -> str:
 
 def _failed(node: Node) -> str:
     """What went wrong with a script that failed, with the last line of its error."""
-    lines = [line.strip() for line in node.execution.stderr.splitlines() if line.strip()]
-    error = f" Its error: {lines[-1][:_MOST_ERROR]}" if lines and node.execution.outcome == "error" else ""
+    last = node.execution.last_error
+    error = f" Its error: {last[:_MOST_ERROR]}" if last else ""
     return f"{node.title} failed ({node.execution.outcome}). {node.problem}{error}"
 
 

@@ -16,6 +16,7 @@ from machine_learning_engineering.shared_libraries.execution.cache import Cached
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import remove
+from machine_learning_engineering.shared_libraries.models.registry import make_model
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import Journal, now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.registry import RUNS, register
@@ -41,8 +42,8 @@ _VERSIONED = ("machine-learning-engineering", "google-adk", "numpy", "pandas", "
 def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -> Run:
     """A run in `out` (default: a new folder under ./mle-runs), begun, or taken up if it lies there already.
 
-    Raises: TaskError for data that cannot be used; ConfigError for a folder that cannot hold a run; JournalError for a
-    run that is going on or was begun with other data or settings.
+    Raises: TaskError for data that cannot be used; ConfigError for a folder that cannot hold a run, or a model that
+    cannot be used; JournalError for a run that is going on or was begun with other data or settings.
     """
     folder = _folder(request, out)
     is_new = not (folder / "journal.jsonl").exists()
@@ -51,6 +52,8 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
         task = load_task(request, folder / "data")
         fold_views(task, config)  # data that cannot be split are told of before anything has cost time
         _check_same(journal, task, request, config, folder)
+        if is_new:  # after the data, since this takes a second; a run that has ended is told again without a model
+            make_model(config.agent_model, config)
         journal.append(
             RunStarted(
                 at=now(),

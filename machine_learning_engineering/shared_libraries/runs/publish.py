@@ -11,7 +11,7 @@ from machine_learning_engineering.shared_libraries.entries import Published
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Score
 from machine_learning_engineering.shared_libraries.runs.final_rows import final_run
 from machine_learning_engineering.shared_libraries.runs.journal import now, sha256, write_atomically
-from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.choose import is_stopped
 from machine_learning_engineering.shared_libraries.scoring.views import accepted_bytes
@@ -77,7 +77,7 @@ class Publisher:
         task = before = self._final_runs.get(_key(made))
         if task is None or task in self._given_up:
             task = self._final_runs[_key(made)] = asyncio.create_task(self._promote(made, before))
-            task.add_done_callback(_retrieve)
+            task.add_done_callback(note_failure)
         return task
 
     async def _promote(self, made: Attempt, before: asyncio.Task[Score] | None) -> Score:
@@ -115,9 +115,3 @@ class Publisher:
 
 def _key(made: Attempt) -> tuple[str, int]:
     return made.slot.code_key, made.ordinal
-
-
-def _retrieve(task: asyncio.Task[Score]) -> None:
-    """Takes note of a failed final run, so that asyncio does not complain; `settle` raises it to whoever waits."""
-    if not task.cancelled():
-        task.exception()

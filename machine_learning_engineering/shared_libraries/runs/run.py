@@ -107,7 +107,7 @@ class Run:
         if view not in self._views:
             work = asyncio.to_thread(stage, self.task, view, self.config, self.folder / "views")
             staging = self._views[view] = asyncio.create_task(work)
-            staging.add_done_callback(_retrieve)  # whoever needs the view is told; perhaps nobody gets that far
+            staging.add_done_callback(note_failure)  # whoever needs the view is told; perhaps nobody gets that far
         return self._views[view]
 
     def card(self, step: Step, **fields: Any) -> TaskCard:
@@ -215,20 +215,19 @@ class Run:
 
     def may_search(self, what: str) -> bool:
         """Whether the wall-clock budget still allows to begin `what`; a run that had finished goes its old way."""
-        if not self.has_limit:
-            return self._allowed_before(what)
-        return bool(self.decide(f"budget:{what}", self._ask_clock))
+        return self._may(what, self._ask_clock)
 
     def may_try(self, what: str) -> bool:
         """As `may_search`, but as long as no script works there is no end: a run should have something to hand in."""
-        if not self.has_limit:
-            return self._allowed_before(what)
         works = any(one.value is not None for one in self.attempts)
-        return bool(self.decide(f"budget:{what}", self._ask_clock if works else lambda: (True, "nothing works yet")))
+        return self._may(what, self._ask_clock if works else lambda: (True, "nothing works yet"))
 
-    def _allowed_before(self, what: str) -> bool:
-        known = self.journal.find(Decision, f"budget:{what}")
-        return known is None or bool(known.chosen)
+    def _may(self, what: str, ask: Callable[[], tuple[bool, str]]) -> bool:
+        """What `ask` allows, or an earlier session was allowed; without a limit, everything else."""
+        address = f"budget:{what}"
+        if not self.has_limit and self.journal.find(Decision, address) is None:
+            return True
+        return bool(self.decide(address, ask))
 
     @property
     def has_limit(self) -> bool:
@@ -254,7 +253,7 @@ class Run:
 
     def script_seconds(self, slot: Slot, ordinal: int, share: float = 1.0) -> float:
         """The wall-clock seconds that a script gets now, within this share of the budget."""
-        left = max(self._seconds_left(share), self.least_seconds(slot, ordinal))
+        left = max(self._seconds_left(share), self._least_seconds(slot, ordinal))
         return min(self.config.limits.wall_seconds, left)
 
     def _seconds_left(self, share: float = 1.0) -> float:
@@ -265,7 +264,7 @@ class Run:
         allowed = self._seconds_left(SEARCH_SHARE) > 0
         return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
 
-    def least_seconds(self, slot: Slot, ordinal: int) -> float:
+    def _least_seconds(self, slot: Slot, ordinal: int) -> float:
         """What a script gets also when the budget is spent: on all rows several times what it took while searching.
 
         Otherwise a run whose time is up would throw its only scripts away instead of publishing one.
@@ -293,10 +292,10 @@ class Run:
         )
 
 
-def _retrieve(staging: asyncio.Task[StagedView]) -> None:
-    """Takes note of a failure, so that asyncio does not complain of it."""
-    if not staging.cancelled():
-        staging.exception()
+def note_failure(task: asyncio.Task[Any]) -> None:
+    """Takes note of a failed task, so that asyncio does not complain; whoever waits for it is told all the same."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _earlier_seconds(journal: Journal) -> float:

@@ -135,16 +135,17 @@ def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None)
     missing = _without(train, target, files)
     if not missing.any():
         return train
-    files.notes.append(f"{int(missing.sum())} training rows without {target!r} are left out{_spelt(train, target)}.")
+    files.notes.append(
+        f"{int(missing.sum())} training rows without {target!r} are left out{_spelt(train[target][missing])}."
+    )
     train = train[~missing]
     files.train = _write(train, work, "train.csv")
     return train
 
 
-def _spelt(train: pd.DataFrame, target: str) -> str:
-    """Which words of the target are taken for no value, in brackets; empty where its cells are just empty."""
-    cells = train[target][is_missing(train[target].str.strip())]
-    words = sorted({cell.strip() for cell in cells} - {""})
+def _spelt(missing: "pd.Series[str]") -> str:
+    """The words among cells that are taken for no value, in brackets; empty where the cells are just empty."""
+    words = sorted({cell.strip() for cell in missing} - {""})
     return f" ({listed(words)} stands for no value; write a class of that name another way)" if words else ""
 
 
@@ -155,7 +156,7 @@ def _split_off_test(
     is_test = set_aside(train, target)
     if is_test is None:
         is_test = _without(train, target, files)
-        rows = f"the {int(is_test.sum())} rows without {target!r}{_spelt(train, target)}"
+        rows = f"the {int(is_test.sum())} rows without {target!r}{_spelt(train[target][is_test])}"
         files.notes.append(f"There is no test file: {rows} are predicted.")
     else:
         files.notes.append(
@@ -194,13 +195,15 @@ def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None
 def _withhold(train: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
     """Takes out of the further files those that have the target, also under another name, or may have it."""
     withheld: dict[str, list[str]] = {}
+    shown = []
     for path in files.others:
         if why := why_withheld(path, target):
             withheld.setdefault(why, []).append(path.name)
-    files.others = tuple(path for path in files.others if not why_withheld(path, target))
+        else:
+            shown.append(path)
     files.notes += [f"Scripts do not see {listed(names, 3)}: {why}." for why, names in withheld.items()]
-    copies = copies_of_target(files.others, train, target, id_column)
-    files.others = tuple(path for path in files.others if path not in copies)
+    copies = copies_of_target(shown, train, target, id_column)
+    files.others = tuple(path for path in shown if path not in copies)
     for path, column in copies.items():
         files.notes.append(f"Scripts do not see {path.name}: its column {column!r} is {target!r} of the training rows.")
 

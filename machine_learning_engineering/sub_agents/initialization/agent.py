@@ -119,13 +119,8 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
 def why_failed(run: Run, t: int) -> list[str]:
     """Why scripts of solution `t` failed, the commonest reason first: the exception, or what the harness says."""
     failed = [one for one in run.attempts if one.slot.solution == t and one.value is None]
-    return [reason for reason, _ in Counter(filter(None, map(_why, failed))).most_common()]
-
-
-def _why(failed: Attempt) -> str:
-    if failed.execution.outcome == "error" and (last := failed.execution.stderr.strip().rpartition("\n")[2]):
-        return last
-    return (failed.score.reason if failed.score else None) or ""
+    said = (one.execution.last_error or (one.score.reason if one.score else None) for one in failed)
+    return [reason for reason, _ in Counter(filter(None, said)).most_common()]
 
 
 async def create_workspace(run: Run, t: int) -> None:
