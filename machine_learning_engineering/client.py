@@ -1,5 +1,6 @@
 """The Python API: `await solve(find_request("train.csv", target="price"))`."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,8 +61,12 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
 
     Raises: TaskError if there is no such file, folder or bundled task.
     """
+    from machine_learning_engineering.shared_libraries.tasks.folder import nearest
+
     if said.get("test") is not None:
-        said["test"] = Path(said["test"]).expanduser().absolute()
+        test = said["test"] = Path(said["test"]).expanduser().absolute()
+        if not test.exists():
+            raise TaskError(f"there is no file {test}.{nearest(test.name, _beside(test))} Check the path.")
     path = Path(source).expanduser()
     if path.exists():
         return TaskRequest(source=path.absolute(), **said)
@@ -70,12 +75,18 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
     if str(source) in bundled_names():
         given = {name: value for name, value in said.items() if value is not None}
         return bundled_task(str(source)).model_copy(update=given)
-    from machine_learning_engineering.shared_libraries.tasks.folder import nearest
-
+    near = nearest(path.name, [*_beside(path), *bundled_names()])
     raise TaskError(
-        f"there is no file, folder or bundled task {str(source)!r}.{nearest(str(source), bundled_names())} "
-        f"Bundled tasks: {', '.join(bundled_names())}."
+        f"there is no file, folder or bundled task {str(source)!r}.{near} Bundled tasks: {', '.join(bundled_names())}."
     )
+
+
+def _beside(path: Path) -> list[str]:
+    """The names of the tables and folders that lie where a path points to, which may be a slip of the keyboard."""
+    with contextlib.suppress(OSError):
+        found = (one for one in path.parent.iterdir() if one.is_dir() or {".csv", ".tsv"} & {*one.suffixes})
+        return sorted(one.name for one in found)
+    return []
 
 
 async def solve(
@@ -89,6 +100,7 @@ async def solve(
     from machine_learning_engineering.shared_libraries.runs.opening import open_run
 
     run = open_run(request, config or RunConfig.from_env(), out)
+    await run.warm_up()
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:
@@ -205,11 +217,18 @@ def leaderboard(run: str = "") -> dict[str, Any]:
     return answers.leaderboard(_find(run))
 
 
-def why(run: str, script: str) -> dict[str, Any]:
-    """Why a script of a run was dropped. Raises: JournalError if there is no such run or script."""
+def why(run: str, name: str) -> dict[str, Any]:
+    """Why a script of a run was dropped, or what became of a `column NAME`. Raises: JournalError if there is none."""
     from machine_learning_engineering.shared_libraries.monitoring import answers
 
-    return answers.why(_find(run), script)
+    return answers.why(_find(run), name)
+
+
+def matters(run: str = "") -> dict[str, Any]:
+    """Which parts of a run's scripts matter. Raises: JournalError if there is no such run."""
+    from machine_learning_engineering.shared_libraries.monitoring import answers
+
+    return answers.matters(_find(run))
 
 
 def runs() -> dict[str, Any]:

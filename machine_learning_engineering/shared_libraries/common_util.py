@@ -5,6 +5,7 @@ import importlib.util
 import math
 import random
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+@lru_cache(maxsize=64)  # a script is looked at from many sides, and run once for each fold
 def parse_python(code: str) -> ast.Module:
-    """The syntax tree of a program.
+    """The syntax tree of a program, which callers share: it is read and never changed.
 
     Raises: SyntaxError, ValueError, RecursionError, MemoryError, as `ast.parse` does.
     """

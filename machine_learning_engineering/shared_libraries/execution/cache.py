@@ -85,6 +85,9 @@ class CachedSandbox:
     def enforces_seal(self) -> bool:
         return self._inner.enforces_seal
 
+    async def warm_up(self, threads: int) -> None:
+        await self._inner.warm_up(threads)
+
     async def run(self, job: Job) -> Execution:
         """The execution of a job, `cached` if it comes from disk. A job with a `cwd` always runs: that may change."""
         if job.cwd is not None or job.folder.exists():  # the inner sandbox tells of a folder that exists

@@ -92,6 +92,10 @@ class LocalSandbox(ABC):
         """
 
     @abstractmethod
+    async def warm_up(self, threads: int) -> None:
+        """Begins to start what scripts with so many threads will need; returns at once."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Ends whatever runs between jobs."""
 

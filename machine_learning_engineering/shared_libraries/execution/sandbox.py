@@ -20,6 +20,9 @@ class Sandbox(Protocol):
     def enforces_seal(self) -> bool:
         """Whether a script can read nothing but the interpreter, system libraries, its view and its own folder."""
 
+    async def warm_up(self, threads: int) -> None:
+        """Begins to start what scripts with so many threads will need; returns at once."""
+
     async def run(self, job: Job) -> Execution:
         """What happened to the job's script, as its parent saw it; whatever the script does, this does not raise.
 

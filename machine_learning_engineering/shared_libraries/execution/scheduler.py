@@ -84,6 +84,9 @@ class ScheduledSandbox:
         """How many jobs wait."""
         return sum(not waiter.started.cancelled() for waiter in (*self._normal, *self._low))
 
+    async def warm_up(self, threads: int) -> None:
+        await self._inner.warm_up(threads)
+
     async def run(self, job: Job) -> Execution:
         """The execution of a job by the inner sandbox, once there is room.
 

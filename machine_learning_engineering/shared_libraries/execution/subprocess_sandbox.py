@@ -52,5 +52,8 @@ class SubprocessSandbox(LocalSandbox):
         )
         return Started(process, _LAYERS)
 
+    async def warm_up(self, threads: int) -> None:
+        """Nothing: every script starts afresh."""
+
     async def close(self) -> None:
         """Nothing runs between jobs."""

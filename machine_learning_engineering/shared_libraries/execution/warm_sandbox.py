@@ -2,14 +2,14 @@
 
 A script behaves as under `python script.py`. What the fence holds back, layer by layer, and what not, is told in
 `docs/security.md`. A fork server serves one profile of libraries and one number of threads; it starts with the first
-job that needs it, and anew after it died.
+job that needs it or when the sandbox is warmed up, and anew after it died.
 """
 
 import ast
 import asyncio
 import os
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from machine_learning_engineering.shared_libraries.common_util import parse_python
 from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
@@ -46,6 +46,7 @@ _BOOSTING = {"lightgbm", "xgboost", "catboost"}
 _SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
 _SHARED_MEMORY_BYTES = 2**30
 _SERVER_PROCESSES = 8192
+_LARGEST = "boost"
 _SERVED_BY = {
     "bare": ("bare", "core", "boost"),
     "core": ("core", "boost"),
@@ -72,6 +73,11 @@ class WarmSandbox(LocalSandbox):
     @cached_property
     def enforces_seal(self) -> bool:
         return "landlock" not in self._off and kernel.landlock_version() > 0
+
+    async def warm_up(self, threads: int) -> None:
+        """Starts the server that has all libraries but torch: it serves most scripts, whatever they import."""
+        self._starting(_LARGEST, threads)
+        await asyncio.sleep(0)  # so that it is there, also if the caller keeps the loop busy now
 
     async def start(self, job: Job, scratch: Scratch) -> Started:
         server = await self._server(profile_of(job), job.limits.threads)
@@ -104,11 +110,15 @@ class WarmSandbox(LocalSandbox):
             if (name, threads) in self._servers:
                 profile = name
                 break
+        return await asyncio.shield(self._starting(profile, threads))
+
+    def _starting(self, profile: str, threads: int) -> asyncio.Task[ForkServer]:
+        """The start of a living server with just this profile, which may be over."""
         known = self._servers.get((profile, threads))
         if known is None or (known.done() and (known.cancelled() or known.exception() or not known.result().alive)):
             known = asyncio.create_task(self._started(profile, threads, known))
             self._servers[profile, threads] = known
-        return await asyncio.shield(known)
+        return known
 
     async def _started(self, profile: str, threads: int, dead: asyncio.Task[ForkServer] | None) -> ForkServer:
         """A new server, once what a dead one before it held is given back."""
@@ -145,12 +155,15 @@ async def _close(starting: "asyncio.Task[ForkServer] | None") -> None:
 
 def profile_of(job: Job) -> str:
     """The smallest profile with the libraries that a script imports; none for another interpreter."""
-    if job.python or job.runner:
-        return "bare"
+    return "bare" if job.python or job.runner else _profile_of(job.script)
+
+
+@lru_cache(maxsize=256)
+def _profile_of(script: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the script's own style
-            tree = parse_python(job.script)
+            tree = parse_python(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "bare"
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

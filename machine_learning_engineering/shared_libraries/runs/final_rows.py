@@ -51,6 +51,13 @@ async def final_run(run: Run, made: Attempt) -> tuple[View, Execution]:
     return view, await _execute(run, made, view)
 
 
+def takes_all_rows(run: Run, made: Attempt) -> bool:
+    """Whether the final run of an attempt is sure to be done with all training rows in time."""
+    searched = _searched(run, made)
+    seconds = searched.on(run.task.profile.train_rows, _STEEPEST) if searched else math.inf
+    return seconds <= run.script_seconds(made.slot, made.ordinal)
+
+
 def final_rows(run: Run, made: Attempt) -> Fit | None:
     """How many training rows the last final run of an attempt had, if it was not all of them."""
     for what in (f"{_what(made)} after all", _what(made)):
@@ -67,7 +74,7 @@ async def _view(run: Run, made: Attempt) -> View:
     rows = run.task.profile.train_rows
     if run.journal.find(ScriptRun, f"{made.slot.code_key}@{FINAL.name}", made.ordinal):
         return FINAL
-    if searched is None or searched.on(rows, _STEEPEST) <= run.script_seconds(made.slot, made.ordinal):
+    if searched is None or takes_all_rows(run, made):
         return FINAL
     second = await _measure(run, made, searched)
     if second is None:

@@ -1,6 +1,7 @@
 """One run of the pipeline: its settings, task, folder, journal and sandbox, and the doors to all that costs time."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -18,7 +19,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     ScriptRun,
     StateDelta,
 )
-from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.errors import JournalError, SubmissionError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import (
     AUDIT,
@@ -98,6 +99,11 @@ class Run:
         """The staged view, made once."""
         return await asyncio.shield(self._staging(view))
 
+    async def warm_up(self) -> None:
+        """Begins to start what scripts will run in, unless the run has ended and is only told again."""
+        if not self._had_finished:
+            await self.sandbox.warm_up(self.config.threads)
+
     async def stage_ahead(self) -> None:
         """Begins to stage what scripts will see, while the first questions are asked."""
         for view in (*await self.folds(), FINAL):
@@ -166,9 +172,13 @@ class Run:
         return self._predictions.get(key)
 
     async def compare(self, challenger: Attempt, incumbent: Attempt) -> Comparison | None:
-        """How two attempts compare on the rows that both predicted; None where one has no score."""
+        """How two attempts compare on the rows that both predicted; None where that cannot be told."""
         ours, theirs = await self.predictions(challenger), await self.predictions(incumbent)
-        return None if ours is None or theirs is None else await asyncio.to_thread(compare, ours, theirs)
+        if ours is None or theirs is None:
+            return None
+        with contextlib.suppress(SubmissionError):  # a metric of the user's own may have no figure for most rows
+            return await asyncio.to_thread(compare, ours, theirs)
+        return None
 
     # --- what is decided and written ---
 
@@ -184,21 +194,29 @@ class Run:
         """The audit of an attempt, made once, with at most so many training rows; None where none are spared for it."""
         if known := self.journal.find(Audited, made.slot.code_key, made.ordinal):
             return known
-        if not await asyncio.to_thread(audit_rows, self.task, self.config):
+        execution = await self.run_for_audit(made, rows)
+        if execution is None:
             return None
-        view = AUDIT.model_copy(update={"rows": rows})
-        execution = await self.execute(made.slot, made.ordinal, made.script, view)
         verdict = await self.score([AUDIT], [execution])
         low, high = await asyncio.to_thread(self._interval, execution) if verdict.reason is None else (None, None)
         audited = Audited(at=now(), slot=made.slot.code_key, ordinal=made.ordinal, score=verdict, low=low, high=high)
         self.journal.append(audited)
         return audited
 
-    def _interval(self, execution: Execution) -> tuple[float, float]:
-        """Where the score on the test file lies, by an execution on the audit view."""
+    async def run_for_audit(self, made: Attempt, rows: int | None = None) -> Execution | None:
+        """The execution that the audit of an attempt judges; None where no rows are spared for it."""
+        if not await asyncio.to_thread(audit_rows, self.task, self.config):
+            return None
+        view = AUDIT.model_copy(update={"rows": rows})
+        return await self.execute(made.slot, made.ordinal, made.script, view)
+
+    def _interval(self, execution: Execution) -> tuple[float, float] | tuple[None, None]:
+        """Where the score on the test file lies, by an execution on the audit view; None where that cannot be told."""
         predictions = read_predictions(self.task, [AUDIT], [execution], self.config)
         assert predictions is not None
-        return predictions.interval(self.task.profile.test_rows)
+        with contextlib.suppress(SubmissionError):
+            return predictions.interval(self.task.profile.test_rows) or (None, None)
+        return None, None
 
     async def adopts(self, incumbent: Attempt | None, challenger: Attempt | None) -> bool:
         """Whether the challenger replaces the incumbent, journaled with how sure it is that it is better."""

@@ -11,7 +11,7 @@ from machine_learning_engineering.shared_libraries.debug_util import run_and_deb
 from machine_learning_engineering.shared_libraries.entries import CHECK
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
-from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows
+from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows, takes_all_rows
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -33,7 +33,7 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
         best = await prefer_baseline(run, best)
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
-        settled = await publisher.settle([blended]) if blended else None
+        settled = await _settle_blend(run, publisher, blended) if blended else None
         made, execution = settled or await settle(desk, publisher, best)
         await tell_rows(desk, made)
         await hand_in(desk, made, execution)
@@ -41,6 +41,15 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
 
     name = "submission_and_debug_loop_agent"
     return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
+
+
+async def _settle_blend(run: Run, publisher: Publisher, blended: Attempt) -> tuple[Attempt, Execution] | None:
+    """Publishes the blend if its final run succeeds; what its audit needs runs beside that, since both are new."""
+    settling = publisher.settle([blended])
+    if not takes_all_rows(run, blended):  # how many it takes is found out first, and then its audit takes as many
+        return await settling
+    settled, _ = await asyncio.gather(settling, run.run_for_audit(blended))
+    return settled
 
 
 async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:

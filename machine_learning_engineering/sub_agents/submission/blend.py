@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from machine_learning_engineering.shared_libraries.agents import Desk
 from machine_learning_engineering.shared_libraries.code_util import STAGES, attempt_keys
 from machine_learning_engineering.shared_libraries.entries import Decision, Scored
+from machine_learning_engineering.shared_libraries.errors import SubmissionError
 from machine_learning_engineering.shared_libraries.records import Attempt, Execution, Score, Slot
 from machine_learning_engineering.shared_libraries.runs.journal import now
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -54,7 +55,10 @@ def _members(best: Sequence[Attempt], seconds: float) -> list[Attempt]:
 
 
 async def _is_better(desk: Desk, found: Blend, single: OutOfFold) -> bool:
-    comparison = await asyncio.to_thread(compare, found.predictions, single)
+    try:
+        comparison = await asyncio.to_thread(compare, found.predictions, single)
+    except SubmissionError:  # a metric of the user's own may not tell what rows contribute
+        return False
     return bool(
         desk.run.decide("adopt blend", lambda: (worth_adopting(comparison, desk.run.config.adopt_z), str(comparison)))
     )

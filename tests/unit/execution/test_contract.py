@@ -1,5 +1,7 @@
 """Every backend passes the contract suite that the package ships."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from machine_learning_engineering.shared_libraries.errors import ConfigError
 from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
-from machine_learning_engineering.shared_libraries.execution.self_check import CHECKS, Check
+from machine_learning_engineering.shared_libraries.execution.self_check import CHECKS, Check, run
+from machine_learning_engineering.shared_libraries.execution.supervisor import children
 
 
 @pytest.fixture(params=BACKENDS)
@@ -46,3 +49,27 @@ async def layered(tmp_path: Path) -> AsyncIterator[Sandbox]:
 async def test_contract_through_cache_and_scheduler(check: Check, layered: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "job").mkdir()
     await check(layered, tmp_path / "job")
+
+
+@pytest.fixture
+async def warm() -> AsyncIterator[Sandbox]:
+    made = make_sandbox("warm")
+    yield made
+    await made.close()
+
+
+async def test_one_server_that_was_started_ahead_runs_every_kind_of_script(warm: Sandbox, tmp_path: Path) -> None:
+    await warm.warm_up(threads=2)
+    servers = set()
+    for name in ("os", "numpy", "lightgbm"):
+        execution = await run(warm, tmp_path / name, f"import os, {name}\nprint(os.getppid())")
+        servers.add(int(execution.stdout))
+    assert servers == set(children(os.getpid()))
+
+
+async def test_a_sandbox_that_is_closed_while_it_warms_up_leaves_no_server(warm: Sandbox) -> None:
+    await warm.warm_up(threads=1)
+    assert children(os.getpid())
+    await warm.close()
+    await asyncio.wait({one for one in asyncio.all_tasks() if one is not asyncio.current_task()})
+    assert not children(os.getpid())
