@@ -4,8 +4,10 @@ A seed draws the task's rows, which of them are test rows, and how the training 
 a run do: on a view of the task, in the sandbox, with a submission that is checked.
 """
 
+import argparse
 import asyncio
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from machine_learning_engineering.shared_libraries.scoring.out_of_fold import (
 )
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
 from machine_learning_engineering.shared_libraries.scoring.views import expected_submission, stage
-from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_task, truth_path
+from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names, bundled_task, truth_path
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
 CHECKS = ("holdout", "oversampled", "training")  # rows that a script may judge itself on
@@ -144,14 +146,39 @@ class Draw:
         return OutOfFold(self.task, truth, made, np.zeros(len(truth), dtype=int))
 
 
-def draw(name: str, seed: int, place: Path) -> Draw:
+def add_options(parser: argparse.ArgumentParser, seeds: int) -> None:
+    """The options of a benchmark over draws."""
+    parser.add_argument("--seeds", type=int, default=seeds, help="draws of each task")
+    parser.add_argument("--tasks", nargs="*", default=list(bundled_names()), help="some bundled tasks instead of all")
+
+
+async def over_draws(
+    names: Sequence[str],
+    seeds: int,
+    look: Callable[[Draw, Sandbox], Awaitable[Any]],
+    tell: Callable[[str, "np.ndarray[Any, Any]"], None],
+) -> None:
+    """Looks at each draw of each task; what was seen of a task, a row a draw, is told as soon as it is there."""
+    sandbox = _two_at_once()
+    try:
+        for name in names:
+            seen = []
+            for seed in range(seeds):
+                with tempfile.TemporaryDirectory() as place:
+                    seen.append(await look(_draw(name, seed, Path(place)), sandbox))
+            tell(name, np.array(seen))
+    finally:
+        await sandbox.close()
+
+
+def _draw(name: str, seed: int, place: Path) -> Draw:
     """A bundled task, drawn with this seed into a folder of its own."""
     task = load_task(bundled_task(name, seed=seed), place / "load")
     labels = pd.read_csv(truth_path(name, seed=seed), dtype=str)[task.target]
     return Draw(task, truth_of(task, labels), RunConfig(seed=seed), place)
 
 
-def two_at_once() -> Sandbox:
+def _two_at_once() -> Sandbox:
     """A warm sandbox that runs two scripts side by side, and none that another benchmark has run before."""
     queued = ScheduledSandbox(make_sandbox("warm", "process"), Capacity(cpus=2, spare_cpus=0, gpus=0))
     return CachedSandbox(queued, data_home() / "cache", 2 * 2**30)

@@ -6,43 +6,33 @@ interval should hold that score in 95 of 100 draws.
 
 import argparse
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cheap_scripts import Draw, draw, two_at_once
+from benchmarks import cheap_scripts
+from benchmarks.cheap_scripts import Draw, over_draws
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import AUDIT, FINAL
-from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=100, help="draws of each task")
-    parser.add_argument("--tasks", nargs="*", help="some bundled tasks instead of all")
+    cheap_scripts.add_options(parser, seeds=100)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """How often the nominal 95 % interval holds the true score, by task, and the audit score's bias."""
     seeds = 10 if options.quick else options.seeds
-    rows = asyncio.run(_measure(options.tasks or list(bundled_names()), seeds))
-    return {"benchmark": "coverage", "seeds": seeds, "rows": rows}
-
-
-async def _measure(names: list[str], seeds: int) -> list[dict[str, Any]]:
-    sandbox = two_at_once()
     print(f"{'task':22} {'scripts':>8} {'covered':>8} {'bias':>9} {'bias/width':>10}")
-    form = "{task:22} {scripts:8d} {covered:8.3f} {bias:9.4g} {bias_of_width:10.3f}"
-    rows = []
-    try:
-        for name in names:
-            cells = [cell for seed in range(seeds) for cell in await _draw(name, seed, sandbox)]
-            rows.append(_row(name, np.array(cells)))
-            print(form.format(**rows[-1]), flush=True)
-    finally:
-        await sandbox.close()
-    return rows
+    rows: list[dict[str, Any]] = []
+
+    def tell(name: str, seen: "np.ndarray[Any, Any]") -> None:
+        rows.append(_row(name, seen.reshape(-1, 4)))
+        form = "{task:22} {scripts:8d} {covered:8.3f} {bias:9.4g} {bias_of_width:10.3f}"
+        print(form.format(**rows[-1]), flush=True)
+
+    asyncio.run(over_draws(options.tasks, seeds, _audited_all, tell))
+    return {"benchmark": "coverage", "seeds": seeds, "rows": rows}
 
 
 def _row(name: str, cells: "np.ndarray[Any, Any]") -> dict[str, Any]:
@@ -57,10 +47,8 @@ def _row(name: str, cells: "np.ndarray[Any, Any]") -> dict[str, Any]:
     }
 
 
-async def _draw(name: str, seed: int, sandbox: Sandbox) -> list[tuple[float, float, float, float]]:
-    with tempfile.TemporaryDirectory() as scratch:
-        drawn = draw(name, seed, Path(scratch))
-        return list(await asyncio.gather(*(_audited(drawn, n, sandbox) for n in range(len(drawn.models)))))
+async def _audited_all(drawn: Draw, sandbox: Sandbox) -> list[tuple[float, float, float, float]]:
+    return list(await asyncio.gather(*(_audited(drawn, n, sandbox) for n in range(len(drawn.models)))))
 
 
 async def _audited(drawn: Draw, number: int, sandbox: Sandbox) -> tuple[float, float, float, float]:

@@ -8,49 +8,39 @@ worth is then read off the labels of the test file.
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cheap_scripts import CHECKS, draw, two_at_once
+from benchmarks import cheap_scripts
+from benchmarks.cheap_scripts import CHECKS, Draw, over_draws
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import FINAL, Metric
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold
 from machine_learning_engineering.shared_libraries.scoring.views import fold_views
-from machine_learning_engineering.shared_libraries.tasks.bundled import bundled_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=20, help="draws of each task")
-    parser.add_argument("--tasks", nargs="*", help="some bundled tasks instead of all")
+    cheap_scripts.add_options(parser, seeds=20)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """By task and by how scripts judge themselves: the gain of the sealed choice's true score, paired over draws."""
     seeds = 3 if options.quick else options.seeds
-    rows = asyncio.run(_measure(options.tasks or list(bundled_names()), seeds))
-    return {"benchmark": "sealed", "seeds": seeds, "rows": rows}
-
-
-async def _measure(names: list[str], seeds: int) -> list[dict[str, Any]]:
-    sandbox = two_at_once()
     print("gain: of the true score by choosing on sealed labels, in % of the other's, with its standard error;")
     print("sealed, reported: by how many % the figure that chose the winner is better than the winner's true score")
     print(f"{'task':22} {'judged by':12} {'gain %':>8} {'error':>7} {'sealed':>8} {'reported':>9}")
-    form = "{task:22} {check:12} {gain:8.2f} {error:7.2f} {sealed_optimism:8.1f} {reported_optimism:9.1f}"
-    rows = []
-    try:
-        for name in names:
-            cells = np.array([await _draw(name, seed, sandbox) for seed in range(seeds)])
-            for number, check in enumerate(CHECKS):
-                rows.append({"task": name, "check": check, **_row(cells[:, number])})
-                print(form.format(**rows[-1]), flush=True)
-    finally:
-        await sandbox.close()
-    return rows
+    rows: list[dict[str, Any]] = []
+
+    def tell(name: str, seen: "np.ndarray[Any, Any]") -> None:
+        form = "{task:22} {check:12} {gain:8.2f} {error:7.2f} {sealed_optimism:8.1f} {reported_optimism:9.1f}"
+        for number, check in enumerate(CHECKS):
+            rows.append({"task": name, "check": check, **_row(seen[:, number])})
+            print(form.format(**rows[-1]), flush=True)
+
+    asyncio.run(over_draws(options.tasks, seeds, _choices, tell))
+    return {"benchmark": "sealed", "seeds": seeds, "rows": rows}
 
 
 def _row(cells: "np.ndarray[Any, Any]") -> dict[str, float]:
@@ -63,25 +53,23 @@ def _row(cells: "np.ndarray[Any, Any]") -> dict[str, float]:
     }
 
 
-async def _draw(name: str, seed: int, sandbox: Sandbox) -> list[tuple[float, float, float]]:
+async def _choices(drawn: Draw, sandbox: Sandbox) -> list[tuple[float, float, float]]:
     """For each way of judging itself: the gain, and the optimism of the sealed and of the reported winner."""
-    with tempfile.TemporaryDirectory() as scratch:
-        drawn = draw(name, seed, Path(scratch))
-        views, numbers = fold_views(drawn.task, drawn.config), range(len(drawn.models))
-        searched = await asyncio.gather(*(drawn.run(n, view, sandbox) for n in numbers for view in views))
-        handed_in = await asyncio.gather(*(drawn.run(n, FINAL, sandbox, checks=True) for n in numbers))
-        held = [drawn.held_out(views, searched[n * len(views) :][: len(views)]) for n in numbers]
-        true = [drawn.of_test_file(one).value() for one in handed_in]
-        metric = drawn.task.metric
-        sealed, said = _best(held, metric)
-        cells = []
-        for check in CHECKS:
-            reported, claim = _best([drawn.of_its_own_rows(one, check) for one in handed_in], metric)
-            unit = abs(true[reported])
-            gain = metric.gain(true[sealed], over=true[reported]) / unit
-            optimism = metric.gain(said, over=true[sealed]), metric.gain(claim, over=true[reported])
-            cells.append((gain, optimism[0] / unit, optimism[1] / unit))
-        return cells
+    views, numbers = fold_views(drawn.task, drawn.config), range(len(drawn.models))
+    searched = await asyncio.gather(*(drawn.run(n, view, sandbox) for n in numbers for view in views))
+    handed_in = await asyncio.gather(*(drawn.run(n, FINAL, sandbox, checks=True) for n in numbers))
+    held = [drawn.held_out(views, searched[n * len(views) :][: len(views)]) for n in numbers]
+    true = [drawn.of_test_file(one).value() for one in handed_in]
+    metric = drawn.task.metric
+    sealed, said = _best(held, metric)
+    cells = []
+    for check in CHECKS:
+        reported, claim = _best([drawn.of_its_own_rows(one, check) for one in handed_in], metric)
+        unit = abs(true[reported])
+        gain = metric.gain(true[sealed], over=true[reported]) / unit
+        optimism = metric.gain(said, over=true[sealed]), metric.gain(claim, over=true[reported])
+        cells.append((gain, optimism[0] / unit, optimism[1] / unit))
+    return cells
 
 
 def _best(judged: Sequence[OutOfFold], metric: Metric) -> tuple[int, float]:
