@@ -75,8 +75,8 @@ def texts_of_words_of_their_own() -> Odd:
     return plain().drop(columns=["a", "b"]).assign(note=[" ".join(row) for row in words]), {}
 
 
-def one_group() -> Odd:
-    return plain().assign(g="only"), {"group": "g"}
+def few_groups() -> Odd:
+    return plain().assign(g=np.arange(ROWS) % 4), {"group": "g"}
 
 
 def class_of_two_rows() -> Odd:
@@ -85,7 +85,7 @@ def class_of_two_rows() -> Odd:
 
 def class_of_late_rows() -> Odd:
     dates = pd.date_range("2020-01-01", periods=ROWS).strftime("%Y-%m-%d")
-    frame = plain().assign(t=dates, y=np.where(np.arange(ROWS) < 50, "no", "yes"))
+    frame = plain().assign(t=dates, y=np.where(np.arange(ROWS) < 40, "no", "yes"))
     return frame, {"time": "t", "metric": "log_loss"}
 
 
@@ -97,7 +97,7 @@ WHOLE_RUNS: list[Callable[[], Odd]] = [
     few_rows,
     ids_that_read_as_missing,
     no_column_that_varies,
-    one_group,
+    few_groups,
     class_of_two_rows,
 ]
 TABLES = [

@@ -7,7 +7,7 @@ from machine_learning_engineering.shared_libraries.records import Task, TaskRequ
 from machine_learning_engineering.shared_libraries.scoring.cells import spelling
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import truth_of, values_of
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission, expect
-from machine_learning_engineering.shared_libraries.tasks.load import set_aside
+from machine_learning_engineering.shared_libraries.tasks.lone import set_aside
 from machine_learning_engineering.shared_libraries.tasks.metrics import compute
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
@@ -28,7 +28,7 @@ def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAs
     if request.source.is_dir() or request.test is not None:
         return None
     table = read_table(request.source)
-    rows = set_aside(table, task.target)
+    rows = set_aside(table, task.target, task.group, task.time)
     if rows is None:
         return None
     test = table[rows].reset_index(drop=True)

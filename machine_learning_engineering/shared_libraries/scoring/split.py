@@ -6,11 +6,12 @@ of them select; to 10,000 rows the audit takes its share and folds cut the rest;
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import Task
+from machine_learning_engineering.shared_libraries.tasks.times import last, times_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 MAX_HELD_OUT_ROWS = 20_000  # of select and of audit each
+COMPARES_CLASSES = ("auc", "gini", "average_precision")  # no figure for rows of one class
 LEAST_GROUPS = 3  # one is held out, and a script has two to train and to check itself on
 
 
@@ -33,15 +35,22 @@ class Split:
 def split(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
     """The held-out rows of a training table whose cells are text.
 
-    The last rows where the task has a time column, whole groups where it has groups that the test file does not share,
-    the same share of each class where it has classes. Every fold and the rest of the table have at least one row.
+    The last rows where the task has a time column, whole groups as far as those of the test file are new, the same
+    share of each class where it has classes. Every fold and the rest of the table have at least one row.
 
     Raises: TaskError for a table that cannot be split this way.
     """
-    import numpy as np
-
     if len(train) < 2:
         raise TaskError(f"{task.train} has {len(train)} rows; at least 2 are needed to hold one out for scoring")
+    made = _split(task, train, config)
+    if task.problem != "regression":
+        _check_classes(task, train, made)
+    return made
+
+
+def _split(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
+    import numpy as np
+
     if task.time is not None:
         return _split_in_time(task, train, config)
     rows, audit = np.arange(len(train)), np.arange(0)
@@ -57,6 +66,25 @@ def split(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
         return Split(_deal(task, train, rows, units, folds, rng), audit)
     count = min(max(round(len(train) * config.select_fraction), 1), MAX_HELD_OUT_ROWS, len(rows) - 1)
     return Split((_take(task, train, rows, units, count, rng),), audit)
+
+
+def _check_classes(task: Task, train: "pd.DataFrame", made: Split) -> None:
+    """Raises: TaskError where no script could learn or be judged: the rows for it are all of one class."""
+    import numpy as np
+
+    labels = train[task.target].to_numpy(dtype=str)
+    flag = "--time" if task.time else "--group" if task.group else ""
+    leave = f", or leave {flag} away" if flag else ""
+    if len(set(np.delete(labels, np.r_[made.folds[0], made.audit]))) < 2:
+        raise TaskError(
+            f"the rows of {task.train.name} that are not held out for scoring are all of one class, so nothing can be "
+            f"learned from them. Add rows of the rare class{leave}."
+        )
+    if task.metric.name in COMPARES_CLASSES and len(set(labels[made.folds[0]])) < 2:
+        raise TaskError(
+            f"the rows of {task.train.name} that are held out for scoring are all of one class, and "
+            f"{task.metric.title} needs two. Choose another metric, such as log_loss{leave}."
+        )
 
 
 def generator(task: Task, seed: int, purpose: str) -> "np.random.Generator":
@@ -75,16 +103,6 @@ def classes_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
         return None
     numbers, counts = np.unique(train[task.target].to_numpy(dtype=str), return_inverse=True, return_counts=True)[1:]
     return numbers if counts.min() >= 2 else None
-
-
-def is_sorted(task: Task, labels: "pd.Series[str]") -> bool:
-    """Whether a row's place tells its label: classes stand in blocks, or numbers rise or fall from first to last."""
-    import pandas as pd
-
-    if task.problem != "regression":
-        return int((labels != labels.shift()).sum()) <= labels.nunique()
-    numbers = pd.to_numeric(labels, errors="coerce")
-    return numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing
 
 
 def draw(rows: "Rows", classes: "Rows | None", count: int, rng: "np.random.Generator") -> "Rows":
@@ -191,8 +209,10 @@ def _fold_of_units(units: "Rows", folds: int) -> "Rows":
 def units_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
     """For each row the number of what must not be torn apart; None where every row stands alone.
 
-    A group that the test file has as well may be torn: there a model meets rows of groups that it knows. Raises:
-    TaskError where there are too few of them to hold one out.
+    Groups are torn only as far as a model will meet rows of groups that it knows: as many as have the share of the rows
+    that groups of the training file have in the test file, those of both files first.
+
+    Raises: TaskError where there are too few groups to hold one out.
     """
     import numpy as np
 
@@ -201,13 +221,14 @@ def units_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
     if task.group is None:
         return None
     test = read_table(task.test)
-    shared = set(test[task.group]) if task.group in test.columns else set()
     groups = train[task.group].to_numpy(dtype=str)
-    alone = np.isin(groups, list(shared)) if shared else np.zeros(len(groups), dtype=bool)
-    if alone.all():
-        return None
-    units = np.unique(groups, return_inverse=True)[1]
-    units[alone] = units.max() + 1 + np.arange(alone.sum())
+    names, units, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if task.group in test.columns:
+        met = test[task.group].to_numpy(dtype=str)
+        alone = np.isin(units, _torn(task, sizes, np.isin(names, met), float(np.isin(met, names).mean())))
+        if alone.all():
+            return None
+        units[alone] = len(names) + np.arange(alone.sum())
     if (count := len(np.unique(units))) < LEAST_GROUPS:
         raise TaskError(
             f"the group column {task.group!r} of {task.train.name} has too few groups ({count}): {LEAST_GROUPS} are "
@@ -216,43 +237,32 @@ def units_of(task: Task, train: "pd.DataFrame") -> "Rows | None":
     return units
 
 
+def _torn(task: Task, sizes: "Rows", is_met: "np.ndarray[Any, Any]", share: float) -> "Rows":
+    """The groups that may be torn: about this share of all rows, groups of the test file before others."""
+    import numpy as np
+
+    order = np.lexsort((generator(task, 0, "torn groups").random(len(sizes)), ~is_met))
+    rows_before = np.cumsum(sizes[order]) - sizes[order] / 2
+    torn: Rows = order[rows_before <= share * sizes.sum()]
+    return torn
+
+
 def _split_in_time(task: Task, train: "pd.DataFrame", config: RunConfig) -> Split:
     """The last rows audit, those before them select: a model is always judged on what comes after its training rows.
 
-    Each part spans as much time as the test file does, within 5 and 20 % of the rows.
+    Each part spans about as much time as the test file does, within 5 and 20 % of the rows.
     """
     import numpy as np
 
     from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
-    times = _times(task, train, str(task.train))
-    order, rows = np.argsort(times, kind="stable"), len(train)
-    share = config.select_fraction
+    assert task.time is not None
+    times, rows, share = times_of(train[task.time], str(task.train)), len(train), config.select_fraction
     test = read_table(task.test)
     if task.time in test.columns and len(test) > 1:
-        horizon = np.ptp(_times(task, test, str(task.test)))
+        horizon = np.ptp(times_of(test[task.time], str(task.test), beside=train[task.time]))
         share = min(max(float((times > times.max() - horizon).mean()), 0.05), 0.2)
     count = min(max(round(rows * share), 1), MAX_HELD_OUT_ROWS)
-    audit = count if config.audit_share(rows) else 0
-    end = rows - audit
-    select = min(count, end - 1)
-    return Split((np.sort(order[end - select : end]),), np.sort(order[end:]))
-
-
-def _times(task: Task, table: "pd.DataFrame", where: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """The time of each row as a number: as it stands, or in nanoseconds for dates."""
-    import numpy as np
-    import pandas as pd
-
-    text = table[task.time]
-    numbers = pd.to_numeric(text, errors="coerce")
-    if not numbers.isna().any():
-        return numbers.to_numpy(dtype=np.float64)
-    dates = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
-    if dates.isna().any():
-        row = int(np.flatnonzero(dates.isna())[0])
-        raise TaskError(
-            f"the time column {task.time!r} of {where} holds {text.iloc[row]!r} in row {row}, which is neither a "
-            "number nor a date; repair it or name another column with --time"
-        )
-    return dates.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)
+    audit = last(times, count) if config.audit_share(rows) else np.arange(0)
+    before = np.setdiff1d(np.arange(rows), audit)
+    return Split((before[last(times[before], min(count, len(before) - 1))],), audit)

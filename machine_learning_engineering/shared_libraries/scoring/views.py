@@ -6,6 +6,7 @@ exist in the memory of the harness alone.
 
 import contextlib
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -31,14 +32,13 @@ from machine_learning_engineering.shared_libraries.scoring.split import (
     classes_of,
     draw,
     generator,
-    is_sorted,
     split,
     units_of,
 )
 from machine_learning_engineering.shared_libraries.scoring.submission import Expected, accept, expect
 from machine_learning_engineering.shared_libraries.tasks.content import content_digest
 from machine_learning_engineering.shared_libraries.tasks.copies import is_media
-from machine_learning_engineering.shared_libraries.tasks.table import read_table
+from machine_learning_engineering.shared_libraries.tasks.table import read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def splitting(config: RunConfig) -> Splitting:
 class HeldOut:
     """The rows that scripts are scored on; `rows` are positions in the train file, `labels` text in the same order.
 
-    They stand as in the train file, unless that is sorted by label.
+    They stand in random order, or as in the train file where the task has a time column.
 
     `units` has the number of the group that a row was held out with; None where rows stand alone.
     """
@@ -83,11 +83,11 @@ def stage(task: Task, view: View, config: RunConfig, root: Path) -> StagedView:
     try:
         if view.kind == "final":
             _fill_final(task, view, config, unfinished)
-            others = others_of(task)
+            others, unlinked = others_of(task), frozenset[PurePosixPath]()
         else:
-            others = _fill_held(task, view, config, unfinished)
+            others, unlinked = _fill_held(task, view, config, unfinished)
         (unfinished / "task_description.txt").write_text(task.description, encoding="utf-8")
-        digest = _add_others(others, unfinished, _finish(unfinished))
+        digest = _add_others(others, unlinked, unfinished, _finish(unfinished))
         _rename(unfinished, root / digest)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -143,8 +143,8 @@ def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audi
     train = read_table(task.train)
     parts = _split(task, seed, folds, select, audit)
     name, rows = ("audit", parts.audit) if view.kind == "audit" else (f"fold {view.fold}", parts.folds[view.fold])
-    if task.time is None and is_sorted(task, train[task.target]):
-        rows = generator(task, seed, f"order of {name}").permutation(rows)  # else their places would tell
+    if task.time is None:  # in the order of the train file their places could tell labels
+        rows = generator(task, seed, f"order of {name}").permutation(rows)
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
@@ -158,7 +158,8 @@ def _expected_final(task: Task) -> Expected:
     return expect(task, read_table(task.test))
 
 
-def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> _Others:
+def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> tuple[_Others, frozenset[PurePosixPath]]:
+    """Writes the tables; the further files of the view, and the places of those that may not be links."""
     train = read_table(task.train)
     held = held_out(task, view, config)
     assert held is not None
@@ -171,25 +172,27 @@ def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> _Othe
         if files is not None and files.tells:
             unnamed = nameless(files, list(rows), after=len(held.rows))
             fit = renamed(files, fit, list(rows), unnamed)
-    _write(fit, folder / "train.csv")
-    _write(_features(task, train, held.rows), folder / "test.csv")
-    _write(_sample(task, held.expected), folder / "sample_submission.csv")
+    write_table(fit, folder / "train.csv")
+    write_table(_features(task, train, held.rows), folder / "test.csv")
+    write_table(_sample(task, held.expected), folder / "sample_submission.csv")
     return _others_held(task, rows, held.rows, unnamed)
 
 
-def _others_held(task: Task, fit: "Rows", held: "Rows", unnamed: Moves) -> _Others:
+def _others_held(task: Task, fit: "Rows", held: "Rows", unnamed: Moves) -> tuple[_Others, frozenset[PurePosixPath]]:
     """The further files where `held` rows are held out: of files that belong to rows, those of `fit` and `held` alone.
 
-    `unnamed` are the new names of files of `fit` rows that may not keep theirs.
+    `unnamed` are the new names of files of `fit` rows that may not keep theirs. Where names tell labels, so do times
+    and inodes of files that were made class by class: what lost its name is not linked.
     """
     others = others_of(task)
     if (files := files_of_rows(task)) is None:
-        return others
+        return others, frozenset()
     shown = set(fit.tolist()) - unnamed.keys()
     of_rows = {path: others[path] for path, rows in files.rows.items() if rows & shown}
-    moves = (move for moved in (unnamed, to_test(files, held.tolist())) for of_row in moved.values() for move in of_row)
-    of_rows |= {move.place: others[move.path] for move in moves}
-    return {place: path for place, path in others.items() if not files.has(place)} | of_rows
+    both = (unnamed, to_test(files, held.tolist()))
+    moved = {move.place: others[move.path] for moves in both for of_row in moves.values() for move in of_row}
+    kept = {place: path for place, path in others.items() if not files.has(place)}
+    return kept | of_rows | moved, frozenset(moved if files.tells else ())
 
 
 def _fit_rows(task: Task, train: "pd.DataFrame", view: View, held: "Rows", config: RunConfig) -> "Rows":
@@ -228,17 +231,17 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
 def _fill_final(task: Task, view: View, config: RunConfig, folder: Path) -> None:
     for source, name in ((task.train, "train.csv"), (task.test, "test.csv"), (task.sample, "sample_submission.csv")):
         if source is None:
-            _write(_sample(task, _expected_final(task)), folder / name)
+            write_table(_sample(task, _expected_final(task)), folder / name)
         elif source.suffix == ".csv":
             shutil.copyfile(source, folder / name)
         else:
-            _write(read_table(source), folder / name)
+            write_table(read_table(source), folder / name)
     if view.rows is not None:
         import numpy as np
 
         train = read_table(task.train)
         rows = _sample_of(task, train, np.arange(len(train)), view.rows, config)
-        _write(train.iloc[rows], folder / "train.csv")
+        write_table(train.iloc[rows], folder / "train.csv")
 
 
 def _sample(task: Task, expected: Expected) -> "pd.DataFrame":
@@ -255,21 +258,24 @@ def _commonest(task: Task) -> str:
     return max(counted, key=lambda pair: pair[0], default=(0, "0"))[1]
 
 
-def _write(table: "pd.DataFrame", path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n")
-
-
-def _add_others(others: _Others, folder: Path, digests: dict[PurePosixPath, bytes]) -> str:
+def _add_others(
+    others: _Others, unlinked: frozenset[PurePosixPath], folder: Path, digests: dict[PurePosixPath, bytes]
+) -> str:
     """Adds further files to a folder, whose own files have these digests; the digest of all names and bytes.
 
     Media are hard links where the file system allows it: they are many, and scripts reach a view only through a
-    read-only mount or a copy of their own.
+    read-only mount or a copy of their own. Those `unlinked` are copies, made in the order of their places, without
+    times.
     """
     others = {place: source for place, source in others.items() if str(place) not in _OURS and source.is_file()}
     for parent in {place.parent for place in others}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
-    for place, source in others.items():
-        _link_or_copy(source, folder / place)
+    for place, source in sorted(others.items(), key=lambda item: str(item[0])):
+        if place in unlinked:
+            _copy(source, folder / place)
+            os.utime(folder / place, (0, 0))
+        else:
+            _link_or_copy(source, folder / place)
         digests[place] = content_digest(source)
     total = hashlib.sha256()
     for place, digest in sorted(digests.items(), key=lambda item: str(item[0])):
@@ -283,6 +289,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
         with contextlib.suppress(OSError):  # another file system, or somebody else's file
             target.hardlink_to(source)
             return
+    _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     target.chmod(0o444)
 

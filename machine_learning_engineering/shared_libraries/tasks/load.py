@@ -20,13 +20,12 @@ from machine_learning_engineering.shared_libraries.tasks.folder import (
     nearest,
     settings_of,
 )
+from machine_learning_engineering.shared_libraries.tasks.lone import cut, spelt_missing, split_off_test, without
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, identity, try_out
 from machine_learning_engineering.shared_libraries.tasks.problem import check_varies, choose_metric, problem_of
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
 from machine_learning_engineering.shared_libraries.tasks.row_files import RowFiles, lists_of_names, row_files
-from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table, typed
-
-SET_ASIDE = 0.2  # of the rows of a lone CSV become its test rows
+from machine_learning_engineering.shared_libraries.tasks.table import read_table, typed
 
 
 def load_task(request: TaskRequest, work: Path | None = None) -> Task:
@@ -44,16 +43,16 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     test = read_table(files.test) if files.test else None
     sample = read_table(files.sample) if files.sample else None
     target = _target(train, test, sample, said.get("target"))
+    for role in ("group", "time"):
+        _check_column(train, said.get(role), role)
     if test is None:
-        train, test = _split_off_test(train, target, files, work)
+        train, test = split_off_test(train, target, said.get("group"), said.get("time"), files, work)
     train = _labelled(train, target, files, work)
     test = _unlabelled(test, target, files, work)
     id_column = _id_column(train, test, sample, said.get("id"), files)
-    _withhold(train, target, id_column, files)
+    _withhold(train, test, target, id_column, files)
     of_rows = _files_of_rows(train, test, target, id_column, files, source)
     _check_features(train, test, target, id_column, said, of_rows)
-    for role in ("group", "time"):
-        _check_column(train, said.get(role), role)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
     check_varies(train[target], target, files.notes)
     metric = choose_metric(values[target], request, said, description, files)
@@ -122,64 +121,17 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
     return only[0]
 
 
-def _without(train: pd.DataFrame, target: str, files: Files) -> "pd.Series[bool]":
-    """Which rows lack the target. Raises: TaskError if all do."""
-    missing = is_missing(train[target].str.strip())
-    if missing.all():
-        raise TaskError(f"the target {target!r} is missing in every row of {files.train.name}. Choose another.")
-    return missing
-
-
 def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
     """The training rows that have a target, in a file of their own if some have none."""
-    missing = _without(train, target, files)
+    missing = without(train, target, files.train.name)
     if not missing.any():
         return train
     files.notes.append(
-        f"{int(missing.sum())} training rows without {target!r} are left out{_spelt(train[target][missing])}."
+        f"{int(missing.sum())} training rows without {target!r} are left out{spelt_missing(train[target][missing])}."
     )
     train = train[~missing]
-    files.train = _write(train, work, "train.csv")
+    files.train = cut(train, work, "train.csv")
     return train
-
-
-def _spelt(missing: "pd.Series[str]") -> str:
-    """The words among cells that are taken for no value, in brackets; empty where the cells are just empty."""
-    words = sorted({cell.strip() for cell in missing} - {""})
-    return f" ({listed(words)} stands for no value; write a class of that name another way)" if words else ""
-
-
-def _split_off_test(
-    train: pd.DataFrame, target: str, files: Files, work: Path | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and test rows of a lone CSV: those without a target are the test rows, or else a fifth is set aside."""
-    is_test = set_aside(train, target)
-    if is_test is None:
-        is_test = _without(train, target, files)
-        rows = f"the {int(is_test.sum())} rows without {target!r}{_spelt(train[target][is_test])}"
-        files.notes.append(f"There is no test file: {rows} are predicted.")
-    else:
-        files.notes.append(
-            f"There is no test file: {int(is_test.sum())} rows are set aside and predicted; their labels judge the "
-            "submission in the end. Give rows of your own to predict with --test."
-        )
-    kept, test = train[~is_test], train[is_test].drop(columns=target)
-    if not len(kept) or not len(test):
-        count = "only one row" if len(train) == 1 else f"only {len(train)} rows"
-        raise TaskError(
-            f"{files.train} has {count}, too few to train on some and predict others. Add rows, or give those to "
-            "predict with --test."
-        )
-    files.train, files.test = _write(kept, work, "train.csv"), _write(test, work, "test.csv")
-    return kept, test
-
-
-def set_aside(table: pd.DataFrame, target: str) -> "pd.Series[bool] | None":
-    """Which rows of a lone CSV become its test rows though they have a target; None where some rows have none."""
-    if is_missing(table[target].str.strip()).any():
-        return None
-    rows = table.sample(frac=SET_ASIDE, random_state=0).index
-    return pd.Series(table.index.isin(rows), index=table.index)
 
 
 def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
@@ -187,12 +139,12 @@ def _unlabelled(test: pd.DataFrame, target: str, files: Files, work: Path | None
     if target not in test.columns:
         return test
     test = test.drop(columns=target)
-    files.test = _write(test, work, "test.csv")
+    files.test = cut(test, work, "test.csv")
     files.notes.append(f"The test file has the column {target!r}, which is left out.")
     return test
 
 
-def _withhold(train: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
+def _withhold(train: pd.DataFrame, test: pd.DataFrame, target: str, id_column: str | None, files: Files) -> None:
     """Takes out of the further files those that have the target, also under another name, or may have it."""
     withheld: dict[str, list[str]] = {}
     shown = []
@@ -202,10 +154,10 @@ def _withhold(train: pd.DataFrame, target: str, id_column: str | None, files: Fi
         else:
             shown.append(path)
     files.notes += [f"Scripts do not see {listed(names, 3)}: {why}." for why, names in withheld.items()]
-    copies = copies_of_target(shown, train, target, id_column)
+    copies = copies_of_target(shown, train, test, target, id_column)
     files.others = tuple(path for path in shown if path not in copies)
     for path, column in copies.items():
-        files.notes.append(f"Scripts do not see {path.name}: its column {column!r} is {target!r} of the training rows.")
+        files.notes.append(f"Scripts do not see {path.name}: its {column!r} tell {target!r} of training rows.")
 
 
 def _files_of_rows(
@@ -371,15 +323,6 @@ def _task_type(facts: DataProfile, problem: Problem) -> str:
     kinds = [column.kind for column in facts.columns]
     mostly_text = "text" in kinds and kinds.count("text") * 2 >= len(kinds)
     return f"{'Text' if mostly_text else 'Tabular'} {'Regression' if problem == 'regression' else 'Classification'}"
-
-
-def _write(frame: pd.DataFrame, work: Path | None, name: str) -> Path:
-    if work is None:
-        raise TaskError("these data need a working folder for the files cut from them.")
-    work.mkdir(parents=True, exist_ok=True)
-    path = work / name
-    frame.to_csv(path, index=False, lineterminator="\n")
-    return path
 
 
 def _digest(files: Files, source: Path, choices: list[Any]) -> str:

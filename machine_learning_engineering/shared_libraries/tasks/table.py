@@ -50,6 +50,14 @@ def read_table(path: Path) -> "pd.DataFrame":
     return frame
 
 
+def write_table(frame: "pd.DataFrame", path: Path) -> None:
+    """Writes a table of text cells as a CSV file that reads as the same cells."""
+    import csv
+
+    plain = not any(frame[name].str.contains("\r", regex=False).any() for name in frame.columns)  # pandas quotes no \r
+    frame.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL if plain else csv.QUOTE_ALL)
+
+
 def typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     """The frame with numbers, booleans and missing cells as pandas.read_csv would give them to a script."""
     import pandas as pd

@@ -230,3 +230,13 @@ def test_a_table_that_lists_telling_names_is_not_shown(tmp_path: Path) -> None:
     notes = " ".join(task.notes)
     assert "Scripts do not see sizes.csv: it lists names that tell 'y'." in notes
     assert "Scripts do not see 'train.zip': archives and files of unknown kinds are not shown; unpack them" in notes
+
+
+def test_times_of_pictures_tell_no_more_than_their_names(tmp_path: Path) -> None:
+    """Who unpacks class by class leaves files whose times and inodes are in the order of the classes."""
+    task = make_task(tmp_path / "t", LAYOUTS[5])
+    staged = stage(task, SEARCH, CONFIG, tmp_path / "views").path
+    held = list((staged / "test").iterdir())
+    assert len(held) == 20
+    assert {path.stat().st_mtime for path in held} == {0.0}
+    assert {path.stat().st_nlink for path in held} == {1}

@@ -1,5 +1,6 @@
 """The held-out rows: disjoint from the rest, deterministic, stratified, whole groups, last in time."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from machine_learning_engineering.shared_libraries.scoring.split import (
     draw,
     split,
 )
+from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 from tests.unit.scoring.conftest import ACCURACY, build_task
 
@@ -99,15 +101,16 @@ def test_groups_stay_whole(folds: int, tmp_path: Path) -> None:
         assert len(fold) in (10, 15)
 
 
-def test_groups_that_the_test_file_shares_may_be_torn(tmp_path: Path) -> None:
-    """There a model meets rows of groups that it knows, and so it does on held-out rows: here those of g0 and g1."""
-    task = build_task(tmp_path, group="g")
-    train = read_table(task.train)
-    folds = split_of(task).folds
-    fold_of = {row: number for number, fold in enumerate(folds) for row in fold}
-    torn = {g for g, rows in train.groupby("g").groups.items() if len({fold_of[row] for row in rows}) > 1}
-    assert torn
-    assert torn <= {"g0", "g1"}
+@pytest.mark.parametrize("known", [0, 3, 5, 10])
+def test_held_out_rows_meet_as_many_known_groups_as_test_rows_do(known: int, tmp_path: Path) -> None:
+    """Of 10 test rows so many are of groups that the train file has; so is that share of the held-out rows."""
+    task = build_task(tmp_path, rows=300, group="g", shared_groups=False)
+    lines = task.test.read_text().splitlines()
+    lines[1 : known + 1] = [line.replace(",new0", ",g7").replace(",new1", ",g9") for line in lines[1 : known + 1]]
+    task.test.write_text("\n".join(lines) + "\n")
+    groups = read_table(task.train)["g"]
+    met = sum(groups.iloc[fold].isin(groups.drop(fold)).sum() for fold in split_of(task).folds)
+    assert met / 300 == pytest.approx(known / 10, abs=0.05)
 
 
 def test_the_last_rows_in_time_are_held_out(tmp_path: Path) -> None:
@@ -116,6 +119,23 @@ def test_the_last_rows_in_time_are_held_out(tmp_path: Path) -> None:
     before = train["t"].drop(index=train.index[[*made.folds[0], *made.audit]])
     assert before.max() < train["t"].iloc[made.folds[0]].min()
     assert train["t"].iloc[made.folds[0]].max() < train["t"].iloc[made.audit].min()
+
+
+@pytest.mark.parametrize(("rows", "a_day"), [(60, 7), (600, 40)])
+def test_rows_of_one_time_are_not_torn(rows: int, a_day: int, tmp_path: Path) -> None:
+    """Who trains on half of a day knows much of its other half."""
+    task = build_task(tmp_path, rows=rows, time="t")
+    lines = task.train.read_text().splitlines()
+    days = [f"{1 + n // a_day:02}/03/2021" for n in range(rows)]
+    cells = [line.split(",") for line in lines[1:]]
+    task.train.write_text(
+        "\n".join([lines[0], *(",".join([*c[:3], d, c[4]]) for c, d in zip(cells, days, strict=True))])
+    )
+    made = split_of(task)
+    parts = [set(days) - {days[n] for n in (*made.folds[0], *made.audit)}]
+    parts += [{days[n] for n in part} for part in (made.folds[0], made.audit) if len(part)]
+    assert sum(map(len, parts)) == len(set(days))
+    assert all(max(early) < min(late) for early, late in pairwise(parts))
 
 
 def test_a_time_that_is_no_time_is_named(tmp_path: Path) -> None:
@@ -146,3 +166,25 @@ def test_a_stratified_draw_takes_no_row_twice_and_no_class_whole(sizes: list[int
 def test_a_class_of_one_row_turns_stratification_off(tmp_path: Path) -> None:
     task = build_task(tmp_path, rows=3, problem="binary", metric=ACCURACY, classes=("a", "b"))
     assert classes_of(task, read_table(task.train)) is None
+
+
+AUC = {"problem": "binary", "metric": METRICS["auc"], "classes": ("a",) * 580 + ("b",) * 20}
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (slice(None), "not held out for scoring are all of one class.*leave --time away"),
+        (slice(None, None, -1), "held out for scoring are all of one class.*log_loss, or leave --time away"),
+    ],
+)
+def test_rows_of_one_class_are_told_before_anything_runs(order: slice, told: str, tmp_path: Path) -> None:
+    """Nothing can be learned from them, and there are metrics that cannot judge them."""
+    task = build_task(tmp_path, rows=600, time="t", **AUC)
+    lines = task.train.read_text().splitlines()
+    days = sorted(line.split(",")[3] for line in lines[1:])[order]
+    rows = (line.split(",") for line in lines[1:])
+    lines[1:] = [",".join([*row[:3], day, row[4]]) for row, day in zip(rows, days, strict=True)]
+    task.train.write_text("\n".join(lines) + "\n")
+    with pytest.raises(TaskError, match=told):
+        split_of(task)

@@ -89,16 +89,25 @@ def test_staging_is_idempotent_and_safe_side_by_side(task: Task, tmp_path: Path)
     assert list(root.iterdir()) == list(staged)
 
 
-def test_the_order_of_a_sorted_table_is_no_hint(tmp_path: Path) -> None:
-    """Held-out rows stand as in the train file, but not where their places would tell their labels."""
-    for name, classes, told in (
-        ("numbers", (), True),
-        ("blocks", ("a",) * 30 + ("b",) * 30, True),
-        ("mixed", ("a", "b"), False),
-    ):
-        problem = "binary" if classes else "regression"
-        task = build_task(tmp_path / name, problem=problem, metric=ACCURACY, classes=classes)
-        held = held_out(task, SEARCH, CONFIG)
-        assert held is not None
-        assert (list(held.rows) != sorted(held.rows)) is told
-        assert list(read_table(task.train)["y"].iloc[held.rows]) == list(held.labels)
+def test_the_order_of_held_out_rows_is_no_hint(tmp_path: Path) -> None:
+    """They stand in random order: in that of the train file their places could tell their labels."""
+    task = build_task(tmp_path / "task")
+    held = held_out(task, SEARCH, CONFIG)
+    timed = held_out(build_task(tmp_path / "timed", time="t"), SEARCH, CONFIG)
+    assert held is not None
+    assert timed is not None
+    assert list(held.rows) != sorted(held.rows)
+    assert list(read_table(task.train)["y"].iloc[held.rows]) == list(held.labels)
+    assert list(timed.rows) == sorted(timed.rows)  # the past is known in any order
+
+
+def test_a_carriage_return_in_a_cell_reaches_scripts_as_it_is(tmp_path: Path) -> None:
+    import pandas as pd
+
+    task = build_task(tmp_path / "task", with_id=False, metric=ACCURACY)
+    train = pd.read_csv(task.train).assign(x="one\rtwo")
+    train.to_csv(task.train, index=False, quoting=1)
+    staged = stage(task, SEARCH, CONFIG, tmp_path / "views")
+    shown = pd.read_csv(staged.path / "train.csv")
+    assert len(shown) == 48
+    assert set(shown["x"]) == {"one\rtwo"}
