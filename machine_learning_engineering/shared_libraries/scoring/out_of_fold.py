@@ -1,6 +1,7 @@
 """What a script predicted for rows that it had no labels of, and what two such predictions say of each other."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +13,15 @@ from machine_learning_engineering.shared_libraries.records import Comparison, Ex
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.submission import accept
 from machine_learning_engineering.shared_libraries.scoring.views import Splitting, held_out, held_out_by, splitting
-from machine_learning_engineering.shared_libraries.tasks.metrics import bounds, compute, contributions
+from machine_learning_engineering.shared_libraries.tasks.metrics import bounds, compute, contributions, row_losses
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+_RULE_OF_THREE = 3.0
 
 
 @dataclass(frozen=True)
@@ -56,23 +59,56 @@ class OutOfFold:
         """Each row's share of the metric, shape (n_rows,)."""
         return contributions(self.task.metric, self.truth, self.predictions, self.task.profile.classes)
 
-    def interval(self, rows: int) -> tuple[float, float]:
-        """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence.
+    def interval(self, rows: int) -> tuple[float, float] | None:
+        """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence; None if anywhere at all.
 
         By Student's t on the contributions; on the scale of log-odds for metrics between 0 and 1, so that the interval
-        stays there.
+        stays there. Where such a metric is 0 or 1, by the rule of three: of n rows that are all right nothing tells
+        that one in n / 3 others is not. Nothing is known by a single group, or by a single row of one of two classes
+        where the metric compares them.
+
+        Raises: SubmissionError where a row's contribution is not known.
         """
         from scipy.special import expit, logit
         from scipy.stats import t
 
-        value, shares = self.value(), self.contributions()
-        count = len(shares) if self.units is None else len(set(self.units.tolist()))
-        error = _standard_error(shares, self.units) * math.sqrt(1 + len(shares) / max(rows, 1))
-        half = error * (float(t.ppf(0.975, count - 1)) if count > 1 else math.inf)
-        if bounds(self.task.metric) == (0.0, 1.0) and 0 < value < 1:
-            half /= value * (1 - value)
-            return float(expit(logit(value) - half)), float(expit(logit(value) + half))
-        return value - half, value + half
+        value, shares, beyond = self.value(), self.contributions(), 1 + len(self.truth) / max(rows, 1)
+        least, most = bounds(self.task.metric)
+        count = self._independent()
+        error, freedom = _standard_error(shares, self.units) * math.sqrt(beyond), self._freedom(shares)
+        half = error * float(t.ppf(0.975, freedom)) if freedom > 0 and count > 1 else math.inf
+        if (least, most) != (0.0, 1.0):
+            return None if math.isinf(half) else (value - half, value + half)
+        if math.isinf(half):
+            return least, most
+        if not 0 < value < 1:
+            reach = min(_RULE_OF_THREE / count * beyond, 1.0)
+            return (0.0, reach) if value == 0 else (1 - reach, 1.0)
+        half /= value * (1 - value)
+        low, high = (float(expit(logit(value) + end)) for end in (-half, half))
+        a_row = 1 / max(rows, 1)  # an end that is less than a row away from a bound is there
+        return low if low > a_row else 0.0, high if high < 1 - a_row else 1.0
+
+    def _independent(self) -> int:
+        """How many things the metric is made of: groups, or rows; those of the rarer class where it compares two."""
+        if self.units is not None:
+            return len(set(self.units.tolist()))
+        metric, classes = self.task.metric, self.task.profile.classes
+        compares = len(classes) == 2 and math.isfinite(bounds(metric)[1])
+        if compares and row_losses(metric, self.truth, self.predictions, classes) is None:
+            return min(Counter(self.truth.tolist()).values())
+        return len(self.truth)
+
+    def _freedom(self, shares: "Array") -> float:
+        """Of the error of the shares' mean; few where few rows of one class make most of it (Satterthwaite 1946)."""
+        import numpy as np
+
+        if self.units is not None or self.task.metric.predicts == "value":
+            return self._independent() - 1
+        code = np.unique(self.truth.astype(str), return_inverse=True)[1]
+        sizes, parts = np.bincount(code), np.bincount(code, weights=(shares - shares.mean()) ** 2)
+        within = float((parts**2 / np.maximum(sizes - 1, 1)).sum())
+        return float(parts.sum() ** 2) / within if within else len(shares) - 1
 
 
 def read_predictions(
@@ -134,7 +170,10 @@ def values_of(task: Task, table: "pd.DataFrame") -> "Array":
 
 
 def compare(challenger: OutOfFold, incumbent: OutOfFold) -> Comparison:
-    """How much better the challenger is on the rows that both predicted, and how sure that is."""
+    """How much better the challenger is on the rows that both predicted, and how sure that is.
+
+    Raises: SubmissionError where the metric does not tell what single rows contribute.
+    """
     count = min(challenger.count, incumbent.count)
     challenger, incumbent = challenger.first(count), incumbent.first(count)
     differences = challenger.contributions() - incumbent.contributions()

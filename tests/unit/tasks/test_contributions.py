@@ -88,5 +88,5 @@ def test_a_perfect_attempt_has_no_spread() -> None:
 
 
 def test_what_has_no_value_has_no_contributions() -> None:
-    with pytest.raises(SubmissionError, match="rows of every class"):
+    with pytest.raises(SubmissionError, match="rows of two classes"):
         contributions(METRICS["auc"], ["yes", "yes"], [0.1, 0.2], ("no", "yes"))

@@ -315,3 +315,11 @@ def _perfect(metric: Metric, sides: tuple) -> tuple:
     if metric.predicts == "probability" and truth.ndim == 1:
         return (truth[:, None] == np.array(classes)[None, :]).astype(float), classes
     return truth, classes
+
+
+def test_classes_without_rows_are_left_out_of_areas() -> None:
+    truth = np.array(list("0011"))
+    chances = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1]])
+    found = compute(METRICS["auc"], truth, chances, ("0", "1", "2"))
+    both = [sk.roc_auc_score(truth == name, chances[:, int(name)]) for name in "01"]
+    assert found == pytest.approx(np.mean(both), abs=1e-12)

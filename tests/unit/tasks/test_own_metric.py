@@ -156,3 +156,15 @@ def test_a_file_that_came_with_the_data_is_not_run_unasked(tmp_path: Path) -> No
     (tmp_path / "train.csv").write_text(PRICES)
     with pytest.raises(TaskError, match="Say --metric mine:profit to have it run"):
         load_task(TaskRequest(source=tmp_path), tmp_path / "work")
+
+
+def test_rows_without_which_there_is_no_figure_cost_no_run(tmp_path: Path) -> None:
+    """A metric of classes has none where the only row of one is left out; it has a spread all the same."""
+    source = "from sklearn.metrics import roc_auc_score as of\n\n\ndef my_score(y, p):\n    return of(y, p)\n\n\n"
+    made = task(tmp_path, source + "my_score.needs_proba = True\n", "mine:my_score", LABELS)
+    truth, chances = np.array(["1", *"0" * 20]), np.linspace(0.9, 0.1, 21)[np.r_[5, :5, 6:21]]
+    found = contributions(made.metric, truth, chances, ("0", "1"))
+    assert found.mean() == pytest.approx(0.75)
+    assert found.std() > 0
+    with pytest.raises(SubmissionError, match="no figure for most parts"):
+        contributions(made.metric, truth[:2], chances[:2], ("0", "1"))

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from machine_learning_engineering.shared_libraries.errors import SubmissionError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Losses = Callable[[Array, Array, Sequence[str]], Array]
 
@@ -128,15 +130,28 @@ def jackknife(value: Callable[[Array], float], rows: int, most: int = 500) -> Ar
     """Contributions of rows to a figure of which nothing is known: `value` computes it from some of the rows.
 
     Each of at most `most` groups of rows is left out once, so that is how often the figure is computed. The groups are
-    the same for equal numbers of rows, which makes the contributions of two attempts comparable. Figures that jump,
-    such as a median, have no useful jackknife.
+    the same for equal numbers of rows, which makes the contributions of two attempts comparable. A group without which
+    there is no figure, such as the only row of a class, counts as none. Figures that jump, such as a median, have no
+    useful jackknife.
+
+    Raises: ValueError where there is no figure without most groups.
     """
     groups = np.arange(rows) % min(rows, most)
     if rows > most:
         groups = np.random.default_rng(0).permutation(groups)
     count = int(groups.max()) + 1
     whole = value(np.arange(rows))
-    without = np.array([value(np.flatnonzero(groups != group)) for group in range(count)])
-    pseudo = (count - 1) * (without.mean() - without)
+    without = np.array([_or_nan(value, np.flatnonzero(groups != group)) for group in range(count)])
+    known = np.isfinite(without)
+    if known.mean() < 0.5:
+        raise ValueError("it has no figure for most parts of the rows, so its standard error is unknown")
+    pseudo = np.where(known, (count - 1) * (without[known].mean() - without), 0.0)
     spread = pseudo[groups] * np.sqrt(rows / count)  # a group's figure stands for all of its rows
     return np.asarray(whole + spread - spread.mean())
+
+
+def _or_nan(value: Callable[[Array], float], rows: Array) -> float:
+    try:
+        return value(rows)
+    except SubmissionError:
+        return float("nan")

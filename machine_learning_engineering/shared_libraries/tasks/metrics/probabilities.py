@@ -95,19 +95,21 @@ def _average_precision_influences(hits: Array, scores: Array) -> Array:
 
 
 def _one_against_rest(formula: Binary) -> Callable[[Array, Array, Sequence[str]], Array]:
-    """A formula of hits and scores for labels: that of the last class, or the mean of every class against the rest."""
+    """A formula of hits and scores for labels: that of the last class, or the mean of each class against the rest.
+
+    Of more than two classes, those without rows are left out.
+    """
 
     def apply(truth: Array, predictions: Array, classes: Sequence[str]) -> Array:
         code = positions(truth, classes)
         counts = np.bincount(code, minlength=len(classes))
-        if not counts.all():
-            raise ValueError(f"it needs rows of every class; there are none of {classes[int(counts.argmin())]!r}")
-        if len(classes) < 2:
-            raise ValueError(f"it needs rows of two classes; there is only {classes[0]!r}")
+        held = np.flatnonzero(counts)
+        if len(held) < 2:
+            raise ValueError(f"it needs rows of two classes; there are only those of {classes[int(held[0])]!r}")
         if predictions.ndim == 1:
             return formula(code == len(classes) - 1, predictions)
         # As they are: dividing rows by sums near 1 would make equal probabilities unequal.
-        return np.asarray(np.mean([formula(code == n, predictions[:, n]) for n in range(len(classes))], axis=0))
+        return np.asarray(np.mean([formula(code == n, predictions[:, n]) for n in held], axis=0))
 
     return apply
 
