@@ -102,10 +102,11 @@ def accept(path: Path, expected: Expected) -> Accepted:
     Raises: SubmissionError with a sentence for the script's author.
     """
     notes: list[str] = []
-    table = _read(path)
+    table = _read(path, expected.rows + 1)
     _check_columns(table, expected, notes)
     if len(table) != expected.rows:
-        raise SubmissionError(f"{WHERE} has {len(table)} rows, but ./input/test.csv has {expected.rows}: one for each.")
+        found = f"more than {expected.rows}" if len(table) > expected.rows else f"{len(table)}"
+        raise SubmissionError(f"{WHERE} has {found} rows, but ./input/test.csv has {expected.rows}: one for each.")
     table = _align(table[list(expected.columns)], expected, notes)
     values = table[list(expected.values)].apply(_READERS[expected.predicts], expected=expected, notes=notes)
     if expected.least is not None:
@@ -117,7 +118,8 @@ def accept(path: Path, expected: Expected) -> Accepted:
     return Accepted(values, table.assign(**written), tuple(notes))
 
 
-def _read(path: Path) -> "pd.DataFrame":
+def _read(path: Path, rows: int) -> "pd.DataFrame":
+    """The first so many rows: of a file that is much too long no more is kept in memory."""
     import pandas as pd
 
     try:
@@ -129,7 +131,7 @@ def _read(path: Path) -> "pd.DataFrame":
     if found.st_size > MAX_BYTES:
         raise SubmissionError(f"{WHERE} has {found.st_size} bytes, more than the {MAX_BYTES} that are read.")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", nrows=rows)
     except (ValueError, OSError, OverflowError) as exc:
         raise SubmissionError(f"{WHERE} cannot be read as CSV: {exc}. Write it with DataFrame.to_csv.") from exc
     if not isinstance(table.index, pd.RangeIndex):
