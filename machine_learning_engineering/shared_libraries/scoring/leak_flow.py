@@ -1,7 +1,7 @@
 """Reads a script from its top to its end as it would run, with what is known of each value.
 
-Both branches of an `if` are read, one after the other; loops once; a function where it is called, with what it is
-called with. Nothing is executed.
+Both branches of an `if` are read, one after the other; loops once, or for each of a few known things; a function where
+it is called, with what it is called with. Nothing is executed.
 """
 
 import ast
@@ -24,6 +24,7 @@ from machine_learning_engineering.shared_libraries.scoring.leak_values import (
 
 Rule = Literal["fit_on_test", "target_feature", "id_join", "learned_before_split"]
 _DEEPEST = 12  # calls of the script's own functions inside one another
+_FEW = 4  # things that a loop is read for one by one
 _MOST = 50_000  # expressions that are looked at
 
 
@@ -65,6 +66,7 @@ class Flow:
     def __post_init__(self) -> None:
         self.names: dict[str, Value] = {}
         self._functions: dict[str, ast.FunctionDef] = {}
+        self.classes: set[str] = set()  # the script's own, of which nothing is known
         self.nodes: dict[int, ast.expr] = {}  # by line, what learned there
         self._returned: list[Value] = []
         self._depth = self._looked = 0
@@ -93,12 +95,16 @@ class Flow:
                 self._bind(node.target, self._value(value))
             case ast.AugAssign():
                 self._bind(node.target, self._value(node.target) | self._value(node.value))
+            case ast.ClassDef():
+                self.classes.add(node.name)
             case ast.For():
-                self._bind(node.target, _element(self._value(node.iter)))
-                self._run(node.body + node.orelse)
+                for value in _elements(self._value(node.iter)):
+                    self._bind(node.target, value)
+                    self._run(node.body)
+                self._run(node.orelse)
             case ast.If() | ast.While():
                 self._value(node.test)
-                self._run(node.body + node.orelse)
+                self._run(node.orelse if self._is_given(node.test) else node.body + node.orelse)
             case ast.With():
                 for item in node.items:
                     opened = self._value(item.context_expr)
@@ -116,6 +122,13 @@ class Flow:
                 for one in node.targets:
                     if isinstance(one, ast.Subscript):
                         self.drop_from(one.value, self._value(one.slice).texts)
+
+    def _is_given(self, test: ast.expr) -> bool:
+        """Whether a test is `x is None` for an x that is known to be something: a fitted scaler, say."""
+        match test:
+            case ast.Compare(left=ast.Name(id=name), ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+                return bool(self.names.get(name, NOTHING).tags)
+        return False
 
     def _bind(self, target: ast.expr, value: Value) -> None:
         match target:
@@ -286,6 +299,11 @@ class Flow:
     def known(self, call: Call) -> Value:
         """What a call of a library returns."""
         raise NotImplementedError
+
+
+def _elements(values: Value) -> tuple[Value, ...]:
+    """What a loop goes over: a few known things one by one, or any of those in a container."""
+    return values.parts if values.parts and len(values.parts) <= _FEW else (_element(values),)
 
 
 def _element(values: Value) -> Value:

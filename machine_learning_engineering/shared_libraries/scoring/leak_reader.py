@@ -176,6 +176,8 @@ class LeakReader(Flow):
         if call.name == "clone":
             return Value(call.all.tags - call.all.learned)
         made = call.all
+        if call.name in self.classes:
+            return Value(made.tags, made.texts)
         if call.name[:1].isupper() or call.name.startswith("make_"):
             made = made.plus(ESTIMATOR)
             if call.name in _CODERS:
