@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from machine_learning_engineering.shared_libraries.runs.opening import open_run
 from machine_learning_engineering.shared_libraries.scoring.leaks import find_leaks
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 from tests.fixtures import tiny
-from tests.fixtures.red_team.case import HONEST, Lie
+from tests.fixtures.red_team.case import HONEST, REMEMBERS, Lie
 from tests.fixtures.red_team.lies import LIES
 from tests.fixtures.red_team.table import markdown
 
@@ -24,10 +25,10 @@ SETTINGS = {"folds": 1, "select_fraction": 0.2, "audit_fraction": 0.0, "cache_gb
 every_lie = pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name)
 
 
-async def run_all(folder: Path) -> dict[str, Attempt]:
-    """The attempt of each script of one run, by name; that of the honest one is named `honest`."""
-    run = open_run(TaskRequest(source=tiny.make_task(folder / "tiny")), RunConfig(**SETTINGS), folder / "run")
-    sources = {"honest": HONEST, **{lie.name: lie.source for lie in LIES}}
+async def run_all(folder: Path, sources: dict[str, str], **settings: Any) -> dict[str, Attempt]:
+    """The attempt of each script of one run, by name."""
+    config = RunConfig(**{**SETTINGS, **settings})
+    run = open_run(TaskRequest(source=tiny.make_task(folder / "tiny")), config, folder / "run")
     slots = (Slot(STAGES["model_eval"], 1, attempt=number) for number in range(len(sources)))
     try:
         made = await asyncio.gather(
@@ -44,7 +45,7 @@ def attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Att
     folder = tmp_path_factory.mktemp("red-team")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLE_HOME", str(folder / "home"))
-        yield asyncio.run(run_all(folder))
+        yield asyncio.run(run_all(folder, {"honest": HONEST, **{lie.name: lie.source for lie in LIES}}))
 
 
 def wins_by_figures(lie: Attempt, honest: Attempt) -> bool:
@@ -61,6 +62,15 @@ def test_there_are_lies_enough(attempts: dict[str, Attempt]) -> None:
     honest = attempts["honest"]
     assert honest.value is not None, honest.problem
     assert sum(wins_by_figures(attempts[lie.name], honest) for lie in LIES) >= 15
+
+
+def test_nothing_of_one_fold_is_left_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held out in one fold is labelled in the others: their scripts share no file, no memory and no name."""
+    monkeypatch.setenv("MLE_HOME", str(tmp_path / "home"))
+    sources = {"honest": HONEST, "remembers": REMEMBERS}
+    made = asyncio.run(run_all(tmp_path, sources, folds=4, parallel_scripts=4))["remembers"]
+    told = [(one.folder / "stdout.txt").read_text().split()[:2] for one in made.folds]
+    assert told == [["remembered", "0"]] * 4, told
 
 
 @every_lie
