@@ -55,5 +55,7 @@ async def _audited(drawn: Draw, number: int, sandbox: Sandbox) -> tuple[float, f
     """Audit score, interval and true score of one script."""
     audited, final = await asyncio.gather(*(drawn.run(number, view, sandbox) for view in (AUDIT, FINAL)))
     found = drawn.held_out([AUDIT], [audited])
-    low, high = found.interval(len(drawn.truth))
+    interval = found.interval(len(drawn.truth))
+    assert interval is not None, "no bundled task has a single group"
+    low, high = interval
     return found.value(), low, high, drawn.of_test_file(final).value()

@@ -1,9 +1,10 @@
 """What sealed scores are worth: the script chosen by held-out labels against the one chosen by what scripts say.
 
 Each of twelve cheap scripts judges itself in one of three ways that real ones use: on a fifth of the rows kept aside,
-on a fifth kept aside after rows were drawn twice to have more of them, on the rows it was trained on. Its figure is
-computed without error; only the rows differ. The harness scores the same scripts out of fold. What the two choices are
-worth is then read off the labels of the test file.
+on a fifth kept aside after rows were drawn twice to have more of them, on the rows it was trained on. Either all do it
+the same way, or each in one that is drawn for it (`mixed`), as where nobody tells authors how. A figure is computed
+without error; only the rows differ. The harness scores the same scripts out of fold. What the two choices are worth is
+then read off the labels of the test file.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     def tell(name: str, seen: "np.ndarray[Any, Any]") -> None:
         form = "{task:22} {check:12} {gain:8.2f} {error:7.2f} {sealed_optimism:8.1f} {reported_optimism:9.1f}"
-        for number, check in enumerate(CHECKS):
+        for number, check in enumerate((*CHECKS, "mixed")):
             rows.append({"task": name, "check": check, **_row(seen[:, number])})
             print(form.format(**rows[-1]), flush=True)
 
@@ -62,9 +63,12 @@ async def _choices(drawn: Draw, sandbox: Sandbox) -> list[tuple[float, float, fl
     true = [drawn.of_test_file(one).value() for one in handed_in]
     metric = drawn.task.metric
     sealed, said = _best(held, metric)
+    same = [[check] * len(numbers) for check in CHECKS]
+    mixed = np.random.default_rng(drawn.config.seed).choice(CHECKS, len(numbers))
     cells = []
-    for check in CHECKS:
-        reported, claim = _best([drawn.of_its_own_rows(one, check) for one in handed_in], metric)
+    for checks in (*same, mixed):
+        judged = [drawn.of_its_own_rows(one, check) for one, check in zip(handed_in, checks, strict=True)]
+        reported, claim = _best(judged, metric)
         unit = abs(true[reported])
         gain = metric.gain(true[sealed], over=true[reported]) / unit
         optimism = metric.gain(said, over=true[sealed]), metric.gain(claim, over=true[reported])
