@@ -100,8 +100,10 @@ def _one(rng: np.random.Generator, mean: float, noise: float, adopt_z: float) ->
             incumbent, loss = challenger, loss - effect
             adopted, harmful = adopted + 1, harmful + (effect < 0)
     audit = _rows(loss, spread, rng)
-    low, high = audit.interval(rows=10**12)  # where the score on a test file without end lies
-    return _BASE - loss, loss - incumbent.value(), adopted, harmful, audit.value() - loss, low <= loss <= high
+    interval = audit.interval(rows=10**12)  # where the score on a test file without end lies
+    assert interval is not None, "only a single group has none"
+    covered = interval[0] <= loss <= interval[1]
+    return _BASE - loss, loss - incumbent.value(), adopted, harmful, audit.value() - loss, covered
 
 
 def _rows(loss: float, spread: float, rng: np.random.Generator) -> OutOfFold:

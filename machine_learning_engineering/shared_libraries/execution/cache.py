@@ -42,6 +42,8 @@ _FORMAT = 1
 _DIGEST_LINE = 65  # bytes: hexadecimal digits and a newline
 _RECORD, _FILES = "record.json", "files"
 _ENTRY, _UNFINISHED = ".entry", ".unfinished"
+_AFTER_EVICTION = 0.9  # of what it may hold is left in a cache that was over it
+_PROCESSES = 4  # may fill the room of a cache at once
 _FORGOTTEN_SECONDS = 3600.0  # after which an unfinished entry belongs to a process that has died
 # Signals that a script brings upon itself; SIGBUS may mean a full disk, and SIGKILL comes from others too.
 _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
@@ -69,13 +71,14 @@ class _Corrupt(Exception):
 class CachedSandbox:
     """Runs each job once in another sandbox; the same job again gets the record and the files of the first time.
 
-    Processes may share the folder, which holds at most `max_bytes` after each store: the least recently used goes
-    first. What is installed is looked up once, so a new package is noticed by the next sandbox, not by this one.
+    Processes may share the folder, which holds at most `max_bytes` if no more than four fill it at once: the least
+    recently used goes first. What is installed is looked up once, so a new package is noticed by the next sandbox, not by this one.
     """
 
     def __init__(self, inner: Sandbox, folder: Path, max_bytes: int) -> None:
         self._inner, self._folder, self._max_bytes = inner, folder, max_bytes
         self._installed: dict[Path, str] = {}
+        self._room = 0  # bytes that may be stored before the size of the whole is looked at
 
     @property
     def name(self) -> str:
@@ -155,8 +158,10 @@ class CachedSandbox:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with unfinished.open("x+b") as file:
                 _pack(file, job, execution)
+            self._room -= unfinished.stat().st_size
             unfinished.replace(self._path(key, execution.outcome))
-            _evict(self._folder, self._max_bytes)
+            if self._room < 0:
+                self._room = _evict(self._folder, self._max_bytes)
         except OSError as exc:  # the result is there all the same
             _log.warning("cannot store a result in the cache %s: %s", self._folder, exc)
         finally:
@@ -288,8 +293,12 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) 
             shutil.copyfileobj(data, file, 2**20)
 
 
-def _evict(folder: Path, max_bytes: int) -> None:
-    """Removes the least recently used entries that are over the size, and what a dead process left unfinished."""
+def _evict(folder: Path, max_bytes: int) -> int:
+    """Removes the least recently used entries that are over the size, and what a dead process left unfinished.
+
+    Returns how many bytes a process may store until it is time to look again: to look at all entries of a large cache
+    after each store would cost more than most scripts.
+    """
     found = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -299,8 +308,10 @@ def _evict(folder: Path, max_bytes: int) -> None:
             elif path.suffix == _UNFINISHED and status.st_mtime < time.time() - _FORGOTTEN_SECONDS:
                 path.unlink()
     total = sum(size for _, size, _ in found)
+    most = max_bytes if total <= max_bytes else _AFTER_EVICTION * max_bytes
     for _, size, path in sorted(found):
-        if total <= max_bytes:
-            return
+        if total <= most:
+            break
         path.unlink(missing_ok=True)
         total -= size
+    return max(max_bytes - total, 0) // _PROCESSES

@@ -416,6 +416,16 @@ async def test_the_least_recently_used_entries_go_first(tmp_path: Path) -> None:
     assert not (await bench.run("b")).cached
 
 
+async def test_a_cache_never_holds_more_than_it_may(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FolderSandbox(files={"data": bytes(1_000)}), max_bytes=300_000)
+    held = []
+    for number in range(60):
+        await bench.run(str(number))
+        held.append(sum(path.stat().st_size for path in bench.entries()))
+    assert max(held) <= 300_000
+    assert min(held[40:]) > 200_000, "and makes use of its room"
+
+
 async def test_a_result_larger_than_the_cache_is_not_kept_and_puts_nothing_out(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_bytes=70_000)
     await bench.run("small")
