@@ -5,6 +5,7 @@ import importlib.util
 import math
 import random
 import shutil
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): storable(item) for key, item in value.items()}
     return [storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """The first names in quotes, and how many there are more."""
+    quoted = [repr(name) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 
 @lru_cache(maxsize=64)  # a script is looked at from many sides, and run once for each fold

@@ -72,7 +72,8 @@ class CachedSandbox:
     """Runs each job once in another sandbox; the same job again gets the record and the files of the first time.
 
     Processes may share the folder, which holds at most `max_bytes` if no more than four fill it at once: the least
-    recently used goes first. What is installed is looked up once, so a new package is noticed by the next sandbox, not by this one.
+    recently used goes first. What is installed is looked up once, so a new package is noticed by the next sandbox, not
+    by this one.
     """
 
     def __init__(self, inner: Sandbox, folder: Path, max_bytes: int) -> None:

@@ -89,9 +89,3 @@ def _is_mask(words: list[str]) -> bool:
             return False
         end = start + length
     return True
-
-
-def listed(names: Sequence[object], most: int = 10) -> str:
-    """The first names in quotes, and how many there are more."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.records import ColumnProfile, Task
-from machine_learning_engineering.shared_libraries.tasks.folder import listed
 from machine_learning_engineering.shared_libraries.tasks.table import read_table, typed
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import SubmissionError
 from machine_learning_engineering.shared_libraries.records import Predicts, Task
 from machine_learning_engineering.shared_libraries.scoring.cells import (
     MISSING,
     WHERE,
     check_masks,
-    listed,
     rankings,
     refuse_missing,
     spelling,

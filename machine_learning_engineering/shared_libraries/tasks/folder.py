@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import TaskRequest
 
@@ -138,8 +139,3 @@ def _check_size(name: str, size: int) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" Did you mean {listed(near)}?" if near else ""
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    listed = [repr(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import TargetUnclear, TaskError
 from machine_learning_engineering.shared_libraries.records import DataProfile, Metric, Problem, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.tasks.content import content_digest
@@ -16,7 +17,6 @@ from machine_learning_engineering.shared_libraries.tasks.folder import (
     Files,
     description_of,
     find_files,
-    listed,
     nearest,
     settings_of,
 )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import TaskError
-from machine_learning_engineering.shared_libraries.tasks.folder import Files, listed
+from machine_learning_engineering.shared_libraries.tasks.folder import Files
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, write_table
 from machine_learning_engineering.shared_libraries.tasks.times import last, times_of
 
