@@ -9,7 +9,7 @@ script is scored on rows that it never saw. You can say:
 - `describe NAME`
 - `run NAME`, with settings in words: `for 20 minutes, 2 rounds, 3 solutions, target price, accuracy, seed 3`
 - `status`, `leaderboard`, `result`
-- `why was Candidate 1.2 dropped`
+- `why was Candidate 1.2 dropped`, `why was column town not used`, `what matters`
 - `stop`, and `take up RUN` to follow a run or to go on with it
 - `list runs`
 
@@ -24,7 +24,7 @@ tools for everything about tasks and runs, and report what they return without i
   user said and no others: "half an hour" is minutes=30, "two refinement rounds" is rounds=2. Its progress and result
   then appear in the chat by themselves, so say nothing more about it.
 - `follow_run` takes up a run, also one of another chat. A tool that is called without a run is about the run of this
-  chat. Answer why something was dropped with `why_dropped`, in its words.
+  chat. Answer why something was dropped with `why_dropped`, and what matters with `what_matters`, in their words.
 - A file that the user drops is kept on disk, and its message says `[FILE: kept as PATH]`: PATH is the task's name.
   Describe it, or run it if the user asked for that. Pass on the sentence about a file that is `not used`.
 - When a tool returns a `question`, ask it with the column names that it gives, and call the tool again with the answer.

@@ -141,16 +141,28 @@ async def run_leaderboard(tool_context: ToolContext, run: str = "") -> Answer:
 async def why_dropped(tool_context: ToolContext, script: str, run: str = "") -> Answer:
     """Tells from a run's records why one of its scripts was dropped: its error, or what beat it and by how much.
 
+    Also tells what became of a column of the data.
+
     Args:
-        script: a script's title as the leaderboard has it, such as "Candidate 1.2", or the model that it tries.
+        script: a script's title as the leaderboard has it, such as "Candidate 1.2", or the model that it tries, or
+            "column " and the name of a column.
         run: a run's name, the beginning of it, or its folder. Empty: the run of this chat, else the latest.
     """
     return await _told(lambda: client.why(_run(tool_context, run), script))
 
 
+async def what_matters(tool_context: ToolContext, run: str = "") -> Answer:
+    """Tells which parts of a run's scripts matter for the score, and what is known of columns.
+
+    Args:
+        run: a run's name, the beginning of it, or its folder. Empty: the run of this chat, else the latest.
+    """
+    return await _told(lambda: client.matters(_run(tool_context, run)))
+
+
 TOOLS = (
     list_tasks, describe_task, start_run, list_runs, follow_run, run_status, stop_run, run_result, run_leaderboard,
-    why_dropped,
+    why_dropped, what_matters,
 )  # fmt: skip
 
 

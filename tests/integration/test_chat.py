@@ -159,6 +159,7 @@ async def test_a_run_is_told_from_its_start_to_its_files(world: Path, chat: Chat
     told = await chat.say("run tiny for half an hour, 1 solution, three candidates, no rounds, seed 3")
     started = next(entry for entry in read_journal(known_runs()[-1]) if entry.kind == "run_started")
     assert (started.config["minutes"], started.config["seed"], started.config["num_model_candidates"]) == (30, 3, 3)
+    assert "Settings: at most 30 min, 1 solution of 3 candidates each, 0 rounds, model scripted/" in told
     for needed in ("is going on", "Candidate 1.2", "the best so far", "**Published**", "is **done**", "held-out rows"):
         assert needed in told
     assert "Candidate 1.1 failed" in told
@@ -176,6 +177,10 @@ async def test_a_run_is_told_from_its_start_to_its_files(world: Path, chat: Chat
     assert "ValueError: no luck" in await chat.say("why was candidate 1.1 dropped?")
     assert "beaten by" in await chat.say("why was candidate 1.2 dropped?")
     assert "has no script" in await chat.say("why was candidate 7.7 dropped?")
+    assert "was given to every script" in await chat.say("why was column x not used?")
+    assert "it is what is predicted" in await chat.say("why was y dropped?")
+    assert "have no column 'xx'. Did you mean 'x'?" in await chat.say("why was column xx dropped?")
+    assert "Ablation 1.0: 1.5 worse without model, 0.1 worse without data" in await chat.say("which columns matter?")
 
 
 @pytest.mark.slow

@@ -137,6 +137,13 @@ CASES = [
     Case("folder without data", ("empty",), ("has no train.csv", "Put the training rows into it"), (("empty/a", ""),)),
     Case("no target said", ("train.csv",), ("Say --target with one of", "'price'")),
     Case("target not found", ("train.csv", "--target", "prise"), ("no column 'prise'", "Did you mean 'price'?")),
+    Case("mistyped file", ("trian.csv", "--target", "price"), ("'trian.csv'", "Did you mean 'train.csv'")),
+    Case(
+        "mistyped test file",
+        (*PRICE, "--test", "tset.csv"),
+        ("tset.csv", "Did you mean 'test.csv'"),
+        (("test.csv", TEST),),
+    ),
     Case("unknown metric", (*PRICE, "--metric", "rmsee"), ("'rmsee'", "Did you mean rmse?", "mae", "auc")),
     Case("unknown model", (*PRICE, "--model", "gpt-17"), ("'gpt-17'", "openai/gpt-17", "offline", "gemini-")),
     Case("model without key", (*PRICE, "--model", "gemini-2.5-pro"), ("needs an API key", "set GOOGLE_API_KEY")),

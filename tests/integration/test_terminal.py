@@ -18,6 +18,7 @@ from machine_learning_engineering.shared_libraries.entries import Scored, Script
 from machine_learning_engineering.shared_libraries.monitoring import answers
 from machine_learning_engineering.shared_libraries.monitoring.narrate import Narrator, closing
 from machine_learning_engineering.shared_libraries.monitoring.progress import PHASES, Progress
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.story import read_story
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
@@ -239,10 +240,24 @@ def test_a_stopped_run_in_a_file_tells_what_there_is(place: Path) -> None:
 
 
 def test_a_finished_run_says_so_when_it_is_repeated(place: Path) -> None:
+    listed = []
     for before in (False, True):
         done = mle(*RUN, "--rounds", "0", "--out", "run", cwd=place)
         assert done.returncode == 0, done.stderr
         assert ("had finished before, so nothing was run" in done.stdout) == before
+        listed.append(mle("runs", "--json", cwd=place).stdout)
+    assert listed[0] == listed[1]
+    assert "<dt>sessions</dt>" not in (place / "run" / "report.html").read_text()
+
+
+def test_results_from_the_cache_are_told_where_the_run_ends_and_in_its_report(place: Path) -> None:
+    for out in ("first", "second"):
+        done = mle(*RUN, "--rounds", "0", "--out", out, cwd=place)
+        assert done.returncode == 0, done.stderr
+    ran = [entry for entry in read_journal(place / "second") if isinstance(entry, ScriptRun)]
+    told = f"{sum(one.execution.cached for one in ran)} of {len(ran)} script results came from the cache"
+    assert f"note: {told}" in done.stdout
+    assert told in (place / "second" / "report.html").read_text()
 
 
 def test_the_rows_set_aside_from_a_lone_csv_judge_the_submission(place: Path) -> None:
@@ -320,6 +335,8 @@ def test_the_audit_leads_and_a_stopped_script_is_recognisable_everywhere(tmp_pat
     assert f"**Root mean squared error {value} on 90 rows" in closing(story)
     (row,) = [one for one in Narrator().tell(read_journal(tmp_path / "run"), story) if one.startswith(last.title)]
     assert "clearly behind on the first fold" in row
+    expected = f"{value} ({figure(audited['low'], 4)} to {figure(audited['high'], 4)})"
+    assert f"{searched} rmse  {expected}" in mle("runs", cwd=tmp_path).stdout
     compared = json.loads(mle("runs", "run", "run", "--json", cwd=tmp_path).stdout)
     assert compared["runs"][0]["audit"] == audited["score"]["value"]
 

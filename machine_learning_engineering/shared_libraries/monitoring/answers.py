@@ -1,5 +1,7 @@
 """What is told of a run when somebody asks: status, result, leaderboard, why a script was dropped."""
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.runs import line
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure, near
-from machine_learning_engineering.shared_libraries.report.story import Node, Story, read_story
+from machine_learning_engineering.shared_libraries.report.matters import about_column, what_matters
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.report.why import why_dropped
 from machine_learning_engineering.shared_libraries.runs.registry import known_runs
 
@@ -71,9 +75,17 @@ def leaderboard(folder: Path) -> dict[str, Any]:
     }
 
 
-def why(folder: Path, script: str) -> dict[str, Any]:
-    """Why a script of a run was dropped. Raises: JournalError if there is no such run or script."""
-    return {"run": folder.name, "answer": " ".join(why_dropped(read_story(folder), script))}
+def why(folder: Path, name: str) -> dict[str, Any]:
+    """Why a script of a run was dropped, or what became of a column of its data.
+
+    Raises: JournalError if there is no such run, script or column.
+    """
+    return {"run": folder.name, "answer": " ".join(_why(read_story(folder), name))}
+
+
+def matters(folder: Path) -> dict[str, Any]:
+    """Which parts of a run's scripts matter. Raises: JournalError if its journal cannot be read."""
+    return {"run": folder.name, "answer": " ".join(what_matters(read_story(folder)))}
 
 
 def runs() -> dict[str, Any]:
@@ -82,12 +94,25 @@ def runs() -> dict[str, Any]:
     return {"runs": lines or ["none yet"]}
 
 
+def _why(story: Story, name: str) -> list[str]:
+    """What became of a script or, where it is called a column or there is no such script, of a column."""
+    if column := re.fullmatch(r"(?:the )?(?:column|feature) (?P<name>.+)", name, re.IGNORECASE):
+        return about_column(story, column["name"].strip("\"'`"))
+    try:
+        return why_dropped(story, name)
+    except JournalError:
+        with contextlib.suppress(JournalError):
+            return about_column(story, name)
+        raise
+
+
 def _line(folder: Path) -> str:
     try:
         one = line(folder)
     except JournalError as exc:
         return f"{folder.name}: unreadable ({exc})"
-    return f"{one.run}: {one.status}, best {figure(one.best)} {one.metric}, {counted(one.scripts, 'script')}"
+    audited = f", audited {one.audited}" if one.audited else ""
+    return f"{one.run}: {one.status}, best {figure(one.best)} {one.metric}{audited}, {counted(one.scripts, 'script')}"
 
 
 def _state(story: Story) -> str:

@@ -10,6 +10,7 @@ from machine_learning_engineering.shared_libraries.monitoring.budget import over
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, figure
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
+from machine_learning_engineering.shared_libraries.report.timing import from_cache
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 
 _SEAL = {
@@ -76,10 +77,10 @@ class Ending:
             return f"The winner could not be audited: {audit.score.reason}"
         gap = self.story.metric.gain(winner.value, over=audit.score.value)
         word = "better" if gap > 0 else "worse"
-        return (
-            f"expect {figure(audit.low)} to {figure(audit.high)} on the test rows (95 %); the search measured "
-            f"{figure(winner.value)}, {figure(abs(gap))} {word}"
-        )
+        expected = f"expect {figure(audit.low)} to {figure(audit.high)} on the test rows (95 %)"
+        if audit.low is None:
+            expected = f"the audit says {figure(audit.score.value)}, but of one group, which does not tell of others"
+        return f"{expected}; the search measured {figure(winner.value)}, {figure(abs(gap))} {word}"
 
     def sentences(self) -> Iterator[str]:
         """What a person is told: the score first, then what else there is to know."""
@@ -96,17 +97,22 @@ class Ending:
             yield f"report      not written; this writes it: mle report {self.story.folder}"
 
 
+def asides(story: Story) -> tuple[str, ...]:
+    """What to know of how a run went: what its time limit left out, and what came from the cache."""
+    return (*overrun(story), *filter(None, [from_cache(story)]))
+
+
 def result_of(folder: Path, task: Task) -> Ending:
     """The end of a finished run. Raises: JournalError if its journal cannot be read."""
     story = read_story(folder)
-    notes = (_FINISHED_BEFORE,) if had_ended(folder) else overrun(story)
+    notes = (_FINISHED_BEFORE,) if had_ended(folder) else asides(story)
     return Ending(story, _true_score(folder, task, is_audited=story.audit is not None), (*task.notes, *notes))
 
 
 def halt_of(folder: Path, again: str = "") -> Ending:
     """The end of a session that was stopped or failed, told from the journal alone; see `result_of`."""
     story = read_story(folder)
-    return Ending(story, notes=overrun(story), again=again)
+    return Ending(story, notes=asides(story), again=again)
 
 
 def _true_score(folder: Path, task: Task, is_audited: bool) -> str:

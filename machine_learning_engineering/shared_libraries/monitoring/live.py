@@ -32,7 +32,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 
 if TYPE_CHECKING:
     from machine_learning_engineering.shared_libraries.entries import JournalEntry
-    from machine_learning_engineering.shared_libraries.report.story import Node
+    from machine_learning_engineering.shared_libraries.report.node import Node
 
 _REDRAW_SECONDS = 0.25
 _MOST_DOING = 4  # lines of what runs now

@@ -15,7 +15,8 @@ from machine_learning_engineering.shared_libraries.entries import (
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, duration, figure
 from machine_learning_engineering.shared_libraries.report.lineage import address, decided
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story
 
 _MOST_ERROR = 160  # characters
 _MOST_PLAN = 100
@@ -71,9 +72,23 @@ def opening(story: Story) -> str:
     if story.status != "going on":
         return f"Run `{story.folder.name}` is {story.status}, {judged}. This is what happened:"
     return (
-        f"Run `{story.folder.name}` is going on, {judged}. It does not end with this chat: `follow`, `status`, `stop` "
-        "and `result` are about it, here and in any other chat."
+        f"Run `{story.folder.name}` is going on, {judged}. {_settings(story)}It does not end with this chat: `follow`, "
+        "`status`, `stop` and `result` are about it, here and in any other chat."
     )
+
+
+def _settings(story: Story) -> str:
+    """What was asked for, as it was understood."""
+    if story.started is None:
+        return ""
+    asked = story.started.config
+    parts = (
+        "no time limit" if asked["minutes"] is None else f"at most {figure(asked['minutes'])} min",
+        f"{counted(asked['num_solutions'], 'solution')} of {counted(asked['num_model_candidates'], 'candidate')} each",
+        counted(asked["outer_loop_round"], "round"),
+        f"model {asked['agent_model']}",
+    )
+    return f"Settings: {', '.join(parts)}. "
 
 
 def closing(story: Story) -> str:

@@ -19,7 +19,8 @@ from machine_learning_engineering.shared_libraries.entries import (
 from machine_learning_engineering.shared_libraries.errors import JournalError
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.report.lineage import Address, Kind, address
-from machine_learning_engineering.shared_libraries.report.story import Node, Story, tell
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story, tell
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 

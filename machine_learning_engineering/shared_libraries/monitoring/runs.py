@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.runs.opening import FREE_SETTINGS
 from machine_learning_engineering.shared_libraries.runs.registry import known_runs
@@ -18,7 +19,8 @@ _ABOUT_THE_PLACE = FREE_SETTINGS - {"minutes", "parallel_scripts"}
 class RunLine:
     """What `mle runs` tells of one run; `seconds` over all its sessions, `started` since the epoch.
 
-    `best` is the score that the search went by, `audit` that on rows which chose nothing, where there are such.
+    `best` is the score that the search went by; `audit` that on rows which chose nothing, where there are such, and
+    `low` to `high` what to expect of the test rows.
     """
 
     run: str
@@ -27,11 +29,20 @@ class RunLine:
     metric: str
     best: float | None
     audit: float | None
+    low: float | None
+    high: float | None
     seconds: float
     scripts: int
     model: str
     started: float
     folder: Path
+
+    @property
+    def audited(self) -> str:
+        """The audit's score and what to expect of the test rows, in words; empty where there was no audit."""
+        if self.audit is None or self.low is None:
+            return "" if self.audit is None else figure(self.audit)
+        return f"{figure(self.audit)} ({figure(self.low, 4)} to {figure(self.high, 4)})"
 
 
 @dataclass(frozen=True)
@@ -57,13 +68,16 @@ def line(folder: Path) -> RunLine:
     story = read_story(folder)
     config = story.started.config if story.started else {}
     shown = story.winner if story.published else story.best
+    audit = story.audit
     return RunLine(
         run=folder.name,
         task=_task(folder),
         status=story.status,
         metric=story.metric.name,
         best=shown.value if shown else None,
-        audit=story.audit.score.value if story.audit else None,
+        audit=audit.score.value if audit else None,
+        low=audit.low if audit else None,
+        high=audit.high if audit else None,
         seconds=story.seconds,
         scripts=len(story.nodes),
         model=str(config.get("agent_model", "")),
@@ -103,7 +117,9 @@ def _line_or_why(folder: Path) -> RunLine:
         return line(folder)
     except JournalError:
         started = (folder / "journal.jsonl").stat().st_mtime
-        return RunLine(folder.name, _task(folder), "unreadable", "", None, None, 0.0, 0, "", started, folder)
+        return RunLine(
+            folder.name, _task(folder), "unreadable", "", None, None, None, None, 0.0, 0, "", started, folder
+        )
 
 
 def _task(folder: Path) -> str:

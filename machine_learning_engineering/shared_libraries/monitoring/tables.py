@@ -14,7 +14,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 from machine_learning_engineering.shared_libraries.tasks.bundled import BundledTask
 
 _STATUS = {"finished": "green", "going on": "cyan", "stopped": "yellow", "interrupted": "yellow"}
-_WIDE = 110  # columns from which there is room for everything
+_WIDE = 150  # columns from which there is room for everything
 _MARKS = {"ok": ("ok", "green"), "missing": ("MISSING", "bold red"), "note": ("-", "dim")}
 
 
@@ -32,16 +32,18 @@ def show_runs(lines: Sequence[RunLine], place: str) -> None:
         _print("No runs yet. Start one: mle run NAME (`mle tasks` lists names)")
         return
     wide = Console().width >= _WIDE
-    table = _table("run", "status", "best score", "time", "scripts", *(("task", "begun") if wide else ()))
+    table = _table(
+        "run", "status", "search score", "audit (95 %)", "time", *(("scripts", "task", "begun") if wide else ())
+    )
     for line in lines:
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.started))
         table.add_row(
             Text(line.run if str(line.folder.parent) == place else near(line.folder), overflow="fold"),
             Text(line.status, _STATUS.get(line.status, "red")),
             f"{figure(line.best)} {line.metric}",
+            line.audited or "-",
             duration(line.seconds),
-            str(line.scripts),
-            *((line.task, begun) if wide else ()),
+            *((str(line.scripts), line.task, begun) if wide else ()),
         )
     _print(table, "\nCompare two: mle runs A B     Read one: mle report RUN")
 
@@ -56,8 +58,8 @@ def show_comparison(lines: Sequence[RunLine], differences: Iterable[Difference],
     rows = {
         "task": [line.task for line in lines],
         "status": [line.status for line in lines],
-        "best score": [f"{figure(line.best)} {line.metric}" for line in lines],
-        "audit score": [figure(line.audit) for line in lines],
+        "search score": [f"{figure(line.best)} {line.metric}" for line in lines],
+        "audit (95 %)": [line.audited or "-" for line in lines],
         "time": [duration(line.seconds) for line in lines],
         "scripts": [str(line.scripts) for line in lines],
     }

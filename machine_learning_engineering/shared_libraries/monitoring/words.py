@@ -1,5 +1,6 @@
 """How numbers, durations and paths are written for people."""
 
+from decimal import Decimal
 from pathlib import Path
 
 
@@ -10,9 +11,17 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def figure(value: float | None) -> str:
-    """A score with six significant digits; a dash where there is none."""
-    return "-" if value is None else f"{value:.6g}"
+def figure(value: float | None, digits: int = 6, signed: bool = False) -> str:
+    """A number to so many significant digits, in full but where it is tiny or huge: 0.8123, -26,060, 1.2e-07.
+
+    `signed` puts a plus before what is more than nothing; where there is no number, there is a dash.
+    """
+    if value is None:
+        return "-"
+    sign = "+" if signed else ""
+    if value == 0 or 1e-4 <= abs(value) < 1e15:
+        return f"{Decimal(f'{value:.{digits}g}'):{sign},f}"
+    return f"{value:{sign}.{digits}g}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -24,7 +24,8 @@ from machine_learning_engineering.shared_libraries.records import (
     TaskRequest,
     View,
 )
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare, read_predictions
 from machine_learning_engineering.shared_libraries.scoring.set_aside import SetAside, score_set_aside
 from machine_learning_engineering.shared_libraries.tasks.table import is_missing, read_table

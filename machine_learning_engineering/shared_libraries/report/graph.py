@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from machine_learning_engineering.shared_libraries.report.lineage import Edge
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story
 
 WIDTH, HEIGHT = 94, 40
 _GAP, _LINE = 8, 34

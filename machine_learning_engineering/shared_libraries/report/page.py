@@ -17,17 +17,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from machine_learning_engineering.shared_libraries.monitoring.budget import overrun
+from machine_learning_engineering.shared_libraries.monitoring.ending import asides
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.records import Task
 from machine_learning_engineering.shared_libraries.report import plots
 from machine_learning_engineering.shared_libraries.report.evidence import MOST_COLUMNS, Evidence, gather
 from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, WIDTH, arrange
 from machine_learning_engineering.shared_libraries.report.lineage import Edge, decided
 from machine_learning_engineering.shared_libraries.report.listing import Line, code, cut, difference, prose, visible
+from machine_learning_engineering.shared_libraries.report.node import Node
 from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files
-from machine_learning_engineering.shared_libraries.report.story import Node, Story, read_story
+from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.scoring.leaks import Leak, find_leaks
 
@@ -133,7 +135,7 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
         anchors={card.node.key: card.anchor for card in cards},
         calls=[span for span in story.spans if span.kind == "model"],
         decisions=[words for one in story.decisions if (words := decided(one))],
-        limits=overrun(story),
+        asides=asides(story),
         command=command(story.started) if story.started else "",
         files=files(story),
         live=_EVERY if live else 0,
@@ -156,7 +158,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"figure": _figure, "duration": _duration, "size": _size, "share": "{:.0%}".format}
+    environment.filters |= {"figure": figure, "duration": _duration, "size": _size, "share": "{:.0%}".format}
     return environment
 
 
@@ -239,11 +241,6 @@ def _measured(node: Node | None) -> str:
     if node is None or node.score is None or node.value is None:
         return ""
     return _MEASURED[node.score.source].format(rows=f"{node.score.rows:,}")
-
-
-def _figure(value: float | None) -> str:
-    """A score for people."""
-    return "–" if value is None else f"{value:.6g}"
 
 
 def _duration(seconds: float) -> str:

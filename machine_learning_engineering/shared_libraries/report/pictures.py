@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
+from machine_learning_engineering.shared_libraries.report.node import Node
 from machine_learning_engineering.shared_libraries.report.plots import score_over_time
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.story import Story
 
 _MOST_ROWS = 12
 _ROW = 26  # pixels
@@ -53,7 +55,7 @@ def _row(rank: int, node: Node, winner: Node | None) -> dict[str, Any]:
         "row": rank,
         "rank": f"{rank}.",
         "title": node.title,
-        "score": f"{node.value:.6g}",
+        "score": figure(node.value),
         "seconds": f"{node.execution.execution_time:.1f}",
         "what": _remark(node, winner),
     }

@@ -6,17 +6,20 @@ from typing import Any
 
 from markupsafe import Markup
 
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.records import Metric
-from machine_learning_engineering.shared_libraries.replies import parse_ablation
 from machine_learning_engineering.shared_libraries.report.evidence import Spread
 from machine_learning_engineering.shared_libraries.report.lineage import titled
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.matters import contributions
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.report.svg import draw
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
 
 KINDS = ("candidate", "merge", "data use", "refinement", "ensemble", "blend", "submission", "script", "baseline")
 _COLOURS = [f"var(--c{n})" for n in (1, 2, 6, 3, 4, 4, 5, 7, 7)]
 NARROW, _WIDE = 330, 1040
+_MOST_PARTS = 15  # bars of one ablation
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,14 @@ def score_over_time(story: Story) -> Figure | None:
     low, high = frame = _frame(values, best)
     line = [{**one, "v": min(max(one["v"], low), high)} for one in line]
     points = [_point(node, value, frame) for node, value in zip(scored, values, strict=True)]
-    way = f"From {values[0]:.6g} to {best:.6g}" if best != values[0] else f"{best:.6g} from the first script on"
+    first, last = figure(values[0]), figure(best)
+    way = f"From {first} to {last}" if best != values[0] else f"{last} from the first script on"
     caption = f"{way}; {_direction(story.metric)}. The line is the best so far."
     if off := [value for value in values if not frame[0] <= value <= frame[1]]:
         worst = min(off) if story.metric.maximize else max(off)
-        caption += f" Triangles lie beyond the axis, the farthest at {worst:.6g}."
+        caption += f" Triangles lie beyond the axis, the farthest at {figure(worst)}."
+    if any(node.stopped for node in scored):
+        caption += " Hollow points stand on their first fold alone and do not compete."
     label = f"Score over time. {caption}"
     pictures = [draw(_progress(points, line, story.metric, frame, width), label) for width in (NARROW, _WIDE)]
     return Figure("Score over time", caption, pictures[0], pictures[1])
@@ -102,16 +108,17 @@ def _point(node: Node, value: float, frame: tuple[float, float]) -> dict[str, An
     """A script in the picture of scores; one beyond the frame stands at its edge as a triangle that points outwards."""
     low, high = frame
     shape = "triangle-up" if value > high else "triangle-down" if value < low else "circle"
-    tip = f"{node.title}: {value:.6g}" + (", on the first fold alone" if node.stopped else "")
+    tip = f"{node.title}: {figure(value)}" + (", on the first fold alone" if node.stopped else "")
     tip += ", beyond the axis" if shape != "circle" else ""
-    return {"t": node.ended, "v": min(max(value, low), high), "kind": node.where.kind, "shape": shape, "tip": tip}
+    place = {"t": node.ended, "v": min(max(value, low), high)}
+    return {**place, "kind": node.where.kind, "shape": shape, "tip": tip, "fill": float(not node.stopped)}
 
 
 def _progress(points: list[Any], line: list[Any], metric: Metric, frame: tuple[float, float], width: int) -> Any:
     x = {"field": "t", "type": "quantitative", "title": "seconds", "scale": {"zero": True}}
     y = {"field": "v", "type": "quantitative", "title": metric.title, "scale": {"domain": list(frame), "nice": False}}
     kinds = [kind for kind in KINDS if any(point["kind"] == kind for point in points)]
-    colours = [_COLOURS[KINDS.index(kind)] for kind in kinds]
+    colours = {"domain": kinds, "range": [_COLOURS[KINDS.index(kind)] for kind in kinds]}
     return {
         "width": width,
         "height": 220,
@@ -123,11 +130,13 @@ def _progress(points: list[Any], line: list[Any], metric: Metric, frame: tuple[f
             },
             {
                 "data": {"values": points},
-                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9, "strokeWidth": 1.5},
                 "encoding": {
                     "x": x,
                     "y": y,
-                    "color": {"field": "kind", "type": "nominal", "scale": {"domain": kinds, "range": colours}},
+                    "color": {"field": "kind", "type": "nominal", "scale": colours},
+                    "stroke": {"field": "kind", "type": "nominal", "scale": colours, "legend": None},
+                    "fillOpacity": {"field": "fill", "type": "quantitative", "scale": None, "legend": None},
                     "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
                     "description": {"field": "tip"},
                 },
@@ -147,24 +156,23 @@ def _frame(values: list[float], best: float) -> tuple[float, float]:
 
 def ablation(node: Node, metric: Metric) -> Figure | None:
     """What each part contributes by an ablation script's own figures; None where it printed none."""
-    figures = parse_ablation(node.execution.stdout)
-    baseline = figures.pop("baseline", None)
-    if baseline is None or not figures:
+    found = contributions(node, metric)
+    if found is None:
         return None
-    gains = sorted(((metric.gain(baseline, over=value), name) for name, value in figures.items()), reverse=True)[:15]
+    baseline, gains = found
     values = [
         {
             "label": name[:60],
             "n": n,
             "count": gain,
-            "tip": f"{name}: {gain:+.5g}",
+            "tip": f"{name}: {figure(gain, 5, signed=True)}",
             "helps": "helps" if gain > 0 else "hurts",
         }
-        for n, (gain, name) in enumerate(gains)
+        for n, (gain, name) in enumerate(gains[:_MOST_PARTS])
     ]
     gain, name = gains[0]
-    most = f"Most: {name}, {gain:+.4g}." if gain > 0 else "No part helps here."
-    caption = f"{most} With all parts: {baseline:.6g}."
+    most = f"Most: {name}, {figure(gain, 4, signed=True)}." if gain > 0 else "No part helps here."
+    caption = f"{most} With all parts: {figure(baseline)}."
     spec = bar_chart(values, f"loss of {metric.title} without it", None)
     return Figure(node.title, caption, draw(spec, f"{node.title}. {caption}"))
 
@@ -251,11 +259,8 @@ def _counted(spread: Spread) -> list[tuple[int, str]]:
     if spread.labels:
         return [(count, f"{label}: {count}") for label, count in zip(spread.labels, spread.counts, strict=True)]
     edges = pairwise(spread.edges)
-    return [(n, f"{_short(low)} to {_short(high)}: {n}") for n, (low, high) in zip(spread.counts, edges, strict=True)]
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+    bins = (f"{figure(low, 4)} to {figure(high, 4)}" for low, high in edges)
+    return [(count, f"{one}: {count}") for count, one in zip(spread.counts, bins, strict=True)]
 
 
 def _direction(metric: Metric) -> str:

@@ -4,11 +4,13 @@ from collections import Counter
 from statistics import mean
 from typing import Any
 
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.evidence import Predictions
 from machine_learning_engineering.shared_libraries.report.plots import NARROW, Figure, bar_chart
 from machine_learning_engineering.shared_libraries.report.svg import draw
 
 MOST_POINTS = 500  # of a scatter plot; more are sampled evenly
+_LETTER = 8  # pixels of a label's letter, at most
 _CLASSES = 12  # of a confusion matrix; the rarer ones are one
 
 
@@ -21,7 +23,7 @@ def prediction_figures(found: Predictions, name: str) -> list[Figure]:
 
 def _against(found: Predictions, name: str) -> Figure:
     pairs = list(zip(found.truth, found.given, strict=True))
-    values = [{"t": t, "p": p, "tip": f"true {t:.5g}, predicted {p:.5g}"} for t, p in _sampled(pairs)]
+    values = [{"t": t, "p": p, "tip": f"true {figure(t)}, predicted {figure(p)}"} for t, p in _sampled(pairs)]
     low, high = min(map(min, pairs)), max(map(max, pairs))
     axis = {"type": "quantitative", "scale": {"domain": [low, high], "zero": False}}
     spec = {
@@ -50,7 +52,7 @@ def _against(found: Predictions, name: str) -> Figure:
 
 def _residuals(found: Predictions) -> Figure:
     pairs = list(zip(found.truth, found.given, strict=True))
-    values = [{"p": p, "r": p - t, "tip": f"predicted {p:.5g}, off by {p - t:+.5g}"} for t, p in _sampled(pairs)]
+    values = [{"p": p, "r": p - t, "tip": _off(t, p)} for t, p in _sampled(pairs)]
     errors = sorted(p - t for t, p in pairs)
     spec = {
         "width": NARROW,
@@ -72,9 +74,14 @@ def _residuals(found: Predictions) -> Figure:
             },
         ],
     }
-    half = f"{errors[len(errors) // 4]:+.4g} to {errors[3 * len(errors) // 4]:+.4g}"
-    caption = f"Mean error {mean(errors):+.4g}; half of the rows are off by {half}."
+    shown = (mean(errors), errors[len(errors) // 4], errors[3 * len(errors) // 4])
+    middle, low, high = (figure(error, 4, signed=True) for error in shown)
+    caption = f"Mean error {middle}; half of the rows are off by {low} to {high}."
     return Figure("Residuals", caption, draw(spec, f"Residuals. {caption}"))
+
+
+def _off(truth: float, given: float) -> str:
+    return f"predicted {figure(given)}, off by {figure(given - truth, 5, signed=True)}"
 
 
 def _confusion(found: Predictions) -> Figure:
@@ -97,7 +104,9 @@ def _confusion(found: Predictions) -> Figure:
         for g in order
     ]
     short = [label[:40] for label in order]
-    x = {"field": "g", "type": "ordinal", "title": "predicted", "sort": short, "axis": {"labelAngle": -40}}
+    size = max(24, min(90, 250 // len(order)))
+    angle = -40 if max(map(len, short)) * _LETTER > size else 0
+    x = {"field": "g", "type": "ordinal", "title": "predicted", "sort": short, "axis": {"labelAngle": angle}}
     y = {"field": "t", "type": "ordinal", "title": "true", "sort": short}
     opacity = {
         "field": "share",
@@ -105,7 +114,6 @@ def _confusion(found: Predictions) -> Figure:
         "legend": None,
         "scale": {"domain": [0, 1], "range": [0.03, 0.5]},
     }
-    size = max(24, min(90, 250 // len(order)))
     spec = {
         "width": {"step": size},
         "height": {"step": size},

@@ -25,7 +25,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     StateDelta,
 )
 from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
-from machine_learning_engineering.shared_libraries.records import Execution, Metric, Score
+from machine_learning_engineering.shared_libraries.records import Metric, Score
 from machine_learning_engineering.shared_libraries.report.lineage import (
     Address,
     Edge,
@@ -34,82 +34,12 @@ from machine_learning_engineering.shared_libraries.report.lineage import (
     members,
     plan,
     sources,
-    titled,
 )
+from machine_learning_engineering.shared_libraries.report.node import Node, Span
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_blob, read_journal
 from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
 Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Node:
-    """One script that ran. `folds` are its executions on the search `views`, and `execution` is the one to learn from:
-
-    the first that failed, else the first. `final` is that on all data, `audit` that on the audit view, where there are.
-
-    Times are seconds of the run, over all its sessions. `plan` and `bug` are packed texts for `Story.text`.
-    """
-
-    key: str
-    slot: str
-    ordinal: int
-    where: Address
-    script: str
-    execution: Execution
-    started: float
-    ended: float
-    views: tuple[str, ...] = ()
-    folds: tuple[Execution, ...] = ()
-    audit: Execution | None = None
-    score: Score | None = None
-    final: Execution | None = None
-    author: str = ""
-    plan: Any = None
-    bug: Any = None
-    adopted: bool = False
-    published: bool = False
-
-    @property
-    def title(self) -> str:
-        return titled(self.slot, self.ordinal)
-
-    @property
-    def short(self) -> str:
-        """The title where there is little room."""
-        return self.where.title.replace("Refinement", "Refine") + (f"·{self.ordinal + 1}" if self.ordinal else "")
-
-    @property
-    def value(self) -> float | None:
-        """The score, None where there is none or the script failed."""
-        return self.score.value if self.score is not None and self.succeeded else None
-
-    @property
-    def succeeded(self) -> bool:
-        return self.execution.outcome == "ok" and (self.score is None or self.score.reason is None)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was scored on its first folds alone."""
-        return self.score is not None and self.score.stopped is not None
-
-    @property
-    def problem(self) -> str:
-        """Why there is no score, in a few words; empty for a script that worked."""
-        if self.succeeded:
-            return ""
-        return (self.score.reason if self.score else None) or f"The script ended with outcome {self.execution.outcome}."
-
-
-@dataclass(frozen=True)
-class Span:
-    """Something that took time, in seconds of the run."""
-
-    kind: Literal["model", "script", "final run"]
-    name: str
-    start: float
-    end: float
-    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -252,19 +182,29 @@ class _Fold:
         self.state: dict[str, Any] = {}
         self.ending: tuple[Status, str] = ("interrupted", "")
         self._offset = 0.0
+        self._told_again: RunStarted | None = None  # a session on a run that had finished, until it does something
         self._bugs: dict[str, Any] = {}
         self._scores: dict[str, Score] = {}
         self.audited: Audited | None = None
         self._writers: dict[str, str] = {}  # who wrote a slot's code last, whether or not it has run yet
 
     def take(self, entry: JournalEntry) -> None:
+        """Goes on to the next entry; a session that only tells a finished run again adds neither time nor session."""
+        if isinstance(entry, RunStarted) and self.ending[0] == "finished":
+            self._told_again = entry
+            return
+        if self._told_again is not None:
+            if isinstance(entry, RunEnded):
+                return
+            self._begin(self._told_again)
+            self._told_again = None
         if isinstance(entry, RunStarted):
             self._begin(entry)
         self.now = max(self.now, entry.at - self._offset)
         match entry:
             case LlmCall():
                 tokens = entry.prompt_tokens + entry.completion_tokens
-                self._span("model", entry.agent, entry.seconds, tokens)
+                self.spans.append(Span("model", entry.agent, self._ago(entry.seconds), self.now, tokens))
             case ScriptRun():
                 self._script(entry)
             case Scored():
@@ -294,17 +234,16 @@ class _Fold:
         self._offset = entry.at - self.now
         self.ending = ("interrupted", "")
 
-    def _span(self, kind: Literal["model", "script", "final run"], name: str, seconds: float, tokens: int = 0) -> float:
-        start = max(self.now - seconds, 0.0)
-        self.spans.append(Span(kind, name, start, self.now, tokens))
-        return start
+    def _ago(self, seconds: float) -> float:
+        return max(self.now - seconds, 0.0)
 
     def _script(self, entry: ScriptRun) -> None:
         key, execution = _key(entry.slot, entry.ordinal), entry.execution
         kind = entry.view.partition("-")[0]
         on_all, searching = kind == "final", kind == "search"
-        seconds = 0.0 if execution.cached else execution.execution_time
-        start = self._span("script" if searching else "final run", entry.slot, seconds)
+        start = self._ago(0.0 if execution.cached else execution.execution_time)
+        span = Span("script" if searching else "final run", entry.slot, start, self.now, cached=execution.cached)
+        self.spans.append(span)
         if key not in self.nodes:
             where = address(entry.slot)
             self._link(key, entry, where)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from machine_learning_engineering.shared_libraries.report.lineage import address
-from machine_learning_engineering.shared_libraries.report.story import Span, Story
+from machine_learning_engineering.shared_libraries.report.node import Span
+from machine_learning_engineering.shared_libraries.report.story import Story
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,17 @@ def wall(story: Story) -> Wall:
             at_work[is_model] += change
         totals[at_work[True] > 0, at_work[False] > 0] += end - start
     return Wall(totals[True, False], totals[False, True], totals[True, True], totals[False, False])
+
+
+def from_cache(story: Story) -> str:
+    """How many results of scripts were not computed when the run asked, as a sentence; empty where all were."""
+    runs = [span for span in story.spans if span.kind != "model"]
+    cached = sum(span.cached for span in runs)
+    told = (
+        f"{cached} of {len(runs)} script results came from the cache: these scripts had run on the same data before. "
+        "With MLE_CACHE_GB=0 everything runs anew."
+    )
+    return told if cached else ""
 
 
 def bars(spans: Iterable[Span], most: int = 400) -> list[Bar]:

@@ -4,8 +4,10 @@ import re
 from difflib import get_close_matches
 
 from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.evidence import comparison
-from machine_learning_engineering.shared_libraries.report.story import Node, Story
+from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.story import Story
 
 _MOST_ERROR = 300  # characters of an error's last line
 
@@ -77,20 +79,20 @@ def _against(story: Story, better: Node, node: Node) -> str:
     assert better.value is not None
     assert node.value is not None
     gain = story.metric.gain(better.value, over=node.value)
-    scores = f"{better.title} scored {better.value:.6g}, {node.title} {node.value:.6g}"
+    scores = f"{better.title} scored {figure(better.value)}, {node.title} {figure(node.value)}"
     if node.stopped and node.score is not None:
         return f"{scores} on the {node.score.rows:,} rows of its first fold, where it ended: {node.score.stopped}."
     if gain == 0:
         return f"{scores}: equal, and of equals the older one stays."
     if gain < 0:
-        return f"{scores}: {node.title} is ahead by {-gain:.4g}, yet {better.title} is what is published."
+        return f"{scores}: {node.title} is ahead by {figure(-gain, 4)}, yet {better.title} is what is published."
     found = comparison(story, better, node)
-    told = f"{scores}: beaten by {gain:.4g} ({story.metric.title}, {_direction(story)})."
+    told = f"{scores}: beaten by {figure(gain, 4)} ({story.metric.title}, {_direction(story)})."
     if found is None:
         return told
     verdict = "more than noise" if found.is_real else "within noise: on other rows either may win"
-    low, high = found.interval
-    return f"{told} That is {verdict} (95 % interval on {found.rows:,} rows: {low:+.4g} to {high:+.4g})."
+    low, high = (figure(end, 4, signed=True) for end in found.interval)
+    return f"{told} That is {verdict} (95 % interval on {found.rows:,} rows: {low} to {high})."
 
 
 def _decided(story: Story, node: Node) -> list[str]:
@@ -100,7 +102,7 @@ def _decided(story: Story, node: Node) -> list[str]:
 
 
 def _score(story: Story, node: Node) -> str:
-    return f"{node.value:.6g} ({story.metric.title}, {_direction(story)})"
+    return f"{figure(node.value)} ({story.metric.title}, {_direction(story)})"
 
 
 def _direction(story: Story) -> str:

@@ -7,6 +7,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     JournalEntry,
     LlmCall,
     Published,
+    RunEnded,
     RunStarted,
     Scored,
     ScriptRun,
@@ -48,6 +49,7 @@ class Diary:
         view: str = "search-0",
         outcome: Outcome = "ok",
         stdout: str = "",
+        cached: bool = False,
     ) -> None:
         code = code or f"# {slot}.{ordinal}\n"
         write_atomically(self.folder / "blobs" / sha256(code), code.encode())
@@ -58,6 +60,7 @@ class Diary:
             stderr="",
             execution_time=seconds,
             backend="subprocess",
+            cached=cached,
             folder=Path("runs") / f"{slot}.{ordinal}",
         )
         entry = ScriptRun(
@@ -65,9 +68,9 @@ class Diary:
         )
         self.entries.append(entry)
 
-    def scored(self, at: float, slot: str, value: float | None, ordinal: int = 0) -> None:
+    def scored(self, at: float, slot: str, value: float | None, ordinal: int = 0, stopped: str = "") -> None:
         reason = "It failed." if value is None else None
-        verdict = Score(value=value, source="sealed", rows=100, reason=reason)
+        verdict = Score(value=value, source="sealed", rows=100, reason=reason, stopped=stopped or None)
         self.entries.append(Scored(at=at, slot=slot, ordinal=ordinal, score=verdict))
 
     def wrote(self, at: float, agent: str, **delta: Any) -> None:
@@ -75,6 +78,9 @@ class Diary:
 
     def published(self, at: float, slot: str, value: float | None, ordinal: int = 0) -> None:
         self.entries.append(Published(at=at, slot=slot, ordinal=ordinal, value=value, submission="s"))
+
+    def ended(self, at: float) -> None:
+        self.entries.append(RunEnded(at=at, status="finished"))
 
     def save(self) -> Path:
         """The run's folder, its journal on the disk."""

@@ -211,6 +211,21 @@ def test_a_first_score_far_off_does_not_stretch_the_picture(tmp_path: Path) -> N
     assert beyond - within < 10  # what the triangle takes
 
 
+def test_a_score_of_the_first_fold_alone_is_told_from_the_others(tmp_path: Path) -> None:
+    """It may be better than the published one, so its point is hollow and its box has it in brackets."""
+    diary = Diary(tmp_path)
+    diary.begin(100)
+    for slot, stopped in (("init_code_1_1", ""), ("init_code_1_2", "clearly behind")):
+        diary.ran(101, slot)
+        diary.scored(101, slot, 0.5, stopped=stopped)
+    html = page.build_report(diary.save()).read_text()
+    assert "Hollow points stand on their first fold alone" in html
+    assert "A score in brackets is that of the first fold alone" in html
+    assert re.findall(r">(\(?0\.5\)?)</text>", html)[-2:] == ["0.5", "(0.5)"]
+    filled = set(re.findall(r'fill-opacity="(\d)"[^>]*data-tip="(Candidate 1..):', html))
+    assert filled == {("1", "Candidate 1.1"), ("0", "Candidate 1.2")}
+
+
 def test_scores_within_the_axis_need_no_triangle(tmp_path: Path) -> None:
     diary = Diary(tmp_path)
     diary.begin(100)

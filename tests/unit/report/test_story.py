@@ -9,7 +9,7 @@ from machine_learning_engineering.shared_libraries.entries import Decision, RunE
 from machine_learning_engineering.shared_libraries.records import Slot
 from machine_learning_engineering.shared_libraries.report.lineage import address, decided, left_out
 from machine_learning_engineering.shared_libraries.report.story import read_story, tell
-from machine_learning_engineering.shared_libraries.report.timing import bars, wall
+from machine_learning_engineering.shared_libraries.report.timing import bars, from_cache, wall
 from machine_learning_engineering.shared_libraries.scoring.blend_script import blend_script
 from tests.unit.report.journals import AUC, RMSE, Diary
 from tests.unit.scoring.conftest import build_task
@@ -105,6 +105,34 @@ def test_time_between_two_sessions_does_not_count(diary: Diary) -> None:
     assert story.seconds == 17
     assert [node.ended for node in story.nodes] == [10, 17]
     assert story.sessions == 2
+
+
+def test_a_session_that_tells_a_finished_run_again_adds_nothing(diary: Diary) -> None:
+    diary.ran(110, "init_code_1_1")
+    diary.ended(112)
+    before = tell(diary.folder, diary.entries, RMSE)
+    for killed in (True, False):
+        diary.begin(5000)
+        if not killed:
+            diary.ended(5009)
+        story = tell(diary.folder, diary.entries, RMSE)
+        assert (story.seconds, story.sessions, story.status) == (before.seconds, 1, "finished")
+
+
+def test_a_session_that_does_more_to_a_finished_run_counts(diary: Diary) -> None:
+    diary.ended(110)
+    diary.begin(5000)
+    diary.ran(5003, "init_code_1_1")
+    story = tell(diary.folder, diary.entries, RMSE)
+    assert (story.seconds, story.sessions, story.status) == (13, 2, "interrupted")
+
+
+def test_results_from_the_cache_are_counted_among_all(diary: Diary) -> None:
+    diary.asked(101, "model_eval_agent_1_1")
+    for view in ("search-0", "final", "audit"):
+        diary.ran(102, "init_code_1_1", view=view, cached=view != "audit")
+    assert from_cache(tell(diary.folder, diary.entries, RMSE)).startswith("2 of 3 script results came from the cache")
+    assert from_cache(tell(diary.folder, diary.entries[:2], RMSE)) == ""
 
 
 def test_a_merge_comes_from_the_base_and_the_candidate_of_its_rank(diary: Diary) -> None:

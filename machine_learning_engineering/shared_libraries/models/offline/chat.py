@@ -28,6 +28,7 @@ _FATE = re.compile(rf"\s+(?:been |get |got )?(?:not )?(?:{_ENDS})\b.*", re.I)
 _TAKE_UP = "take up|take it up|resume|continue|go on|follow|watch|reconnect"
 _LOOKS = (  # sentences about runs, in the order in which they are tried
     ("run_leaderboard", rf"\b(?:leader-?board|ranking|scores|attempts)\b(?:.*?\b(?:of|for|in) {_RUN})?"),
+    ("what_matters", rf"\b(?:which|what|how)\b.*\b(?:matter|importan|contribut)\w*(?:.*? in {_RUN})?"),
     ("list_runs", r"\b(?:list|which|what|show)\b.*\bruns\b|^(?:my |the )?runs$"),
     ("list_tasks", r"\b(?:list|which|what|show)\b.*\b(?:tasks|data ?sets)\b|^(?:the )?tasks$"),
     ("stop_run", rf"{_POLITE}(?:stop|cancel|abort|end)(?: it)?\b\s*{_RUN}$"),

@@ -5,12 +5,14 @@ from typing import Any
 
 from machine_learning_engineering.shared_libraries.tasks.metrics import metric_in
 
-_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_NUMBERS = {word: n for n, word in enumerate(_WORDS)} | {
-    "zero": 0, "a": 1, "an": 1, "single": 1, "fifteen": 15, "twenty": 20, "thirty": 30, "forty-five": 45, "forty": 40,
-    "fifty": 50, "sixty": 60, "ninety": 90,
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBERS = {word: n for n, word in enumerate(_ONES, 1)} | {word: 10 * n for n, word in enumerate(_TENS, 2)} | {
+    "no": 0, "zero": 0, "a": 1, "an": 1, "single": 1, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15,
 }  # fmt: skip
-_COUNT = rf"(?P<count>\d+(?:\.\d+)?|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_TWO_WORDS = rf"(?:{'|'.join(_TENS)})[ -](?:{'|'.join(_ONES)})"
+_WHOLE = rf"\d+(?:\.\d+)?|{_TWO_WORDS}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))}"
+_COUNT = rf"(?P<count>half(?: an?)?|(?:{_WHOLE})(?: and a half)?)"
 _MINUTES_OF = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 _NAME = r"[:=]?\s*(?P<name>\"[^\"]+\"|'[^']+'|`[^`]+`|[^\s,;]+)"
 # Families of models by how their names begin, and the provider to ask where none was said.
@@ -26,12 +28,11 @@ _SCRIPT_SECONDS = (
     re.compile(rf"\b{_COUNT}\s+seconds? (?:per|a|for each) script", re.I),
 )
 _SPECIAL_TIMES = (
-    (re.compile(r"\b(?:an?|1|one) hour and a half\b", re.I), 90.0),
-    (re.compile(r"\bhalf an hour\b", re.I), 30.0),
     (re.compile(r"\b(?:a )?quarter (?:of an )?hour\b", re.I), 15.0),
     (re.compile(r"\bthree quarters of an hour\b", re.I), 45.0),
 )
-_TIME = re.compile(rf"\b{_COUNT}\s*-?\s*(?P<unit>s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?)\b", re.I)
+_UNIT = r"s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?"
+_TIME = re.compile(rf"\b{_COUNT}\s*-?\s*(?P<unit>{_UNIT})\b(?P<half> and a half\b)?", re.I)
 _LOOP = re.compile(rf"\b{_COUNT}\s+(?:refinement\s+|model\s+)?(?P<unit>round|step|solution|candidate|model)s?\b", re.I)
 _LOOPS = {
     "round": "rounds",
@@ -75,11 +76,16 @@ def settings_said(text: str) -> tuple[dict[str, Any], str]:
 
 def _minutes(match: re.Match[str], earlier: float) -> float:
     """Minutes, added to those said before: `1 hour 30 minutes`."""
-    return round(earlier + _number(match["count"]) * _MINUTES_OF[match["unit"][0].lower()], 3)
+    count = _number(match["count"]) + (0.5 if match["half"] else 0)
+    return round(earlier + count * _MINUTES_OF[match["unit"][0].lower()], 3)
 
 
-def _number(word: str) -> float:
-    return float(_NUMBERS.get(word.lower(), word))
+def _number(words: str) -> float:
+    """What `3`, `twenty-five`, `two and a half` or `half an` count."""
+    if words.lower().startswith("half"):
+        return 0.5
+    whole, half, _ = words.lower().partition(" and a half")
+    return sum(float(_NUMBERS.get(word, word)) for word in re.split("[ -]", whole)) + (0.5 if half else 0)
 
 
 def _full_name(model: str) -> str:
