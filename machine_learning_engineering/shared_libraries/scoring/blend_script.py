@@ -75,7 +75,7 @@ def main():
         mixed.insert(0, ID, made[0][1][ID].to_numpy())
     SUBMISSION.parent.mkdir(exist_ok=True)
     unfinished = SUBMISSION.with_suffix(".unfinished")
-    mixed.to_csv(unfinished, index=False)
+    mixed.to_csv(unfinished, index=False, float_format="%.10g")
     os.replace(unfinished, SUBMISSION)
 
 

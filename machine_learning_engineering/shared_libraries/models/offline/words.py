@@ -119,7 +119,8 @@ def effects(card: TaskCard) -> str:
     for name, loss in effect.items():
         how = "worse" if loss > 0 else "better" if loss < 0 else "no different"
         lines.append(f"Without `{name}` it is {abs(loss):.4g} {how}.")
-    lines.append(f"`{next(iter(effect))}` matters most.")
+    first, loss = next(iter(effect.items()))
+    lines.append(f"`{first}` matters most." if loss > 0 else "No component makes it better.")
     return " ".join(lines)
 
 

@@ -166,6 +166,13 @@ def test_an_ablation_summary_names_the_component_that_moved_the_metric_most(a: s
     assert f"`{a}` matters most" in reply(prompt(card("ablation_summary", output=ABLATED.format(a=a, b=b))))
 
 
+def test_an_ablation_summary_praises_no_component_where_each_does_harm() -> None:
+    printed = ABLATED.replace("[baseline]: 2.0", "[baseline]: 3.0").format(a="ratios", b="dates")
+    summary = reply(prompt(card("ablation_summary", output=printed)))
+    assert "No component makes it better." in summary
+    assert "matters most" not in summary
+
+
 def test_a_missing_module_is_left_out_of_the_repaired_script() -> None:
     repaired = script("debug", script("candidate"), missing_module="lightgbm", output="ModuleNotFoundError")
     assert "lightgbm" not in repaired.lower()
