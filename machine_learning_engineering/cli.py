@@ -47,6 +47,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 gets every message, spelt out
             stream.reconfigure(errors="backslashreplace")
     try:
+        _refuse_repeated(sys.argv[1:])
         app()
     except (MleError, OSError) as exc:
         sentence = _sentence(exc)
@@ -56,6 +57,15 @@ def main() -> None:
     except Stopped as exc:
         sys.stderr.write(f"mle: {exc}\n")
         sys.exit(130)
+
+
+def _refuse_repeated(arguments: list[str]) -> None:
+    """Raises: ConfigError for an option that is given twice, of which only the last would count."""
+    from machine_learning_engineering.shared_libraries.errors import ConfigError
+
+    options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    if repeated := [option for option in options if options.count(option) > 1]:
+        raise ConfigError(f"{repeated[0]} is given more than once. Give it once.")
 
 
 def _end(sentence: str, exc: Exception) -> None:

@@ -57,8 +57,8 @@ class RunConfig(Record):
     )
     leak_audit: bool | None = Field(
         None,
-        description="compare test with training rows, and run the winner once on shuffled labels; None: as the leakage "
-        "checker",
+        description="compare test with training rows, and run the winner once on shuffled labels; None: the first "
+        "always, the second as the leakage checker",
     )
     use_data_usage_checker: bool = Field(False, description="ask once a solution whether all provided data are used")
 

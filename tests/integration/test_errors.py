@@ -135,6 +135,7 @@ CASES = [
         (("train.csv", EUROS),),
     ),
     Case("folder without data", ("empty",), ("has no train.csv", "Put the training rows into it"), (("empty/a", ""),)),
+    Case("two targets", (*PRICE, "--target", "width"), ("--target is given more than once", "Give it once")),
     Case("no target said", ("train.csv",), ("Say --target with one of", "'price'")),
     Case("target not found", ("train.csv", "--target", "prise"), ("no column 'prise'", "Did you mean 'price'?")),
     Case("mistyped file", ("trian.csv", "--target", "price"), ("'trian.csv'", "Did you mean 'train.csv'")),

@@ -25,7 +25,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     StateDelta,
 )
 from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
-from machine_learning_engineering.shared_libraries.records import Metric, Score
+from machine_learning_engineering.shared_libraries.records import Execution, Metric, Score
 from machine_learning_engineering.shared_libraries.report.lineage import (
     Address,
     Edge,
@@ -263,7 +263,8 @@ class _Fold:
         if on_all:
             self._change(key, final=execution)
         elif searching:
-            views, folds = (*node.views, entry.view), (*node.folds, execution)
+            ran = sorted([*zip(node.views, node.folds, strict=True), (entry.view, execution)], key=_number_of_fold)
+            views, folds = zip(*ran, strict=True)
             telling = next((one for one in folds if one.outcome != "ok"), folds[0])
             self._change(key, views=views, folds=folds, execution=telling, ended=self.now)
         elif kind == "audit":
@@ -316,6 +317,11 @@ class _Fold:
     def _change(self, key: str, **fields: Any) -> None:
         if key in self.nodes:
             self.nodes[key] = replace(self.nodes[key], **fields)
+
+
+def _number_of_fold(ran: tuple[str, Execution]) -> int:
+    """Folds end in any order, and are told in theirs: so do the rows of two scripts that are compared."""
+    return int(ran[0].rpartition("-")[2])
 
 
 def _key(slot: str, ordinal: int) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -49,9 +50,11 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
     is_new = not (folder / "journal.jsonl").exists()
     journal = Journal(folder)
     try:
+        if not is_new:  # loading writes, and what lies there stays unless this is the same run
+            with tempfile.TemporaryDirectory() as place:
+                _check_same(journal, load_task(request, Path(place)), request, config, folder)
         task = load_task(request, folder / "data")
         fold_views(task, config)  # data that cannot be split are told of before anything has cost time
-        _check_same(journal, task, request, config, folder)
         if is_new:  # after the data, since this takes a second; a run that has ended is told again without a model
             make_model(config.agent_model, config)
         journal.append(

@@ -45,6 +45,8 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     target = _target(train, test, sample, said.get("target"))
     for role in ("group", "time"):
         _check_column(train, said.get(role), role)
+    if said.get("time"):
+        files.notes.append("Scores are of the last rows that are known; what changes after them is in no interval.")
     if test is None:
         train, test = split_off_test(train, target, said.get("group"), said.get("time"), files, work)
     train = _labelled(train, target, files, work)

@@ -27,7 +27,9 @@ def split_off_test(
         rows = f"the {int(is_test.sum())} rows without {target!r}{spelt_missing(table[target][is_test])}"
         files.notes.append(f"There is no test file: {rows} are predicted.")
     else:
-        which = f", the last by {time!r}," if time else f", whole groups of {group!r}," if group else ""
+        which = f", the last by {time!r}," if time else ""
+        if group and not time:
+            which = f", {table[group][is_test].nunique()} whole groups of {group!r},"
         files.notes.append(
             f"There is no test file: {int(is_test.sum())} rows{which} are set aside, to predict {target!r} of; their "
             "labels judge the submission in the end. Give rows of your own to predict with --test."

@@ -52,6 +52,14 @@ def test_what_there_was_no_time_for_has_the_name_of_its_scripts(what: str, work:
     assert decided(refused.model_copy(update={"chosen": True})) == ""
 
 
+def test_folds_stand_in_their_order_whichever_ends_first(diary: Diary) -> None:
+    for at, fold in enumerate((0, 3, 1, 10, 2), 101):
+        diary.ran(at, "init_code_1_1", view=f"search-{fold}", seconds=fold + 1)
+    (node,) = read_story(diary.save()).nodes
+    assert node.views == ("search-0", "search-1", "search-2", "search-3", "search-10")
+    assert [one.execution_time for one in node.folds] == [1, 2, 3, 4, 11]
+
+
 def test_how_many_rows_the_final_script_has_is_told_with_its_name() -> None:
     for chosen, rows in ((None, "all"), (5000, "5,000")):
         one = Decision(at=1, what="final rows init_code_1_2 0", chosen=chosen, why="9 s expected")
