@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 _RULE_OF_THREE = 3.0
+_FARTHEST = 20.0  # on the scale of logarithms; farther ends would be no figures
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class OutOfFold:
     def interval(self, rows: int) -> tuple[float, float] | None:
         """Where the metric lies on `rows` other rows of the same kind, with 95 % confidence; None if anywhere at all.
 
-        By Student's t on the contributions; on the scale of log-odds for metrics between 0 and 1, so that the interval
-        stays there. Where such a metric is 0 or 1, by the rule of three: of n rows that are all right nothing tells
-        that one in n / 3 others is not. Nothing is known by a single group, or by a single row of one of two classes
-        where the metric compares them.
+        By Student's t on the contributions; on the scale of logarithms for metrics from 0 on, and of log-odds for those
+        between 0 and 1, so that the interval stays there and errs to both sides alike. Where the latter is 0 or 1, by
+        the rule of three: of n rows that are all right nothing tells that one in n / 3 others is not. Nothing is known
+        by a single group, or by a single row of one of two classes where the metric compares them.
 
         Raises: SubmissionError where a row's contribution is not known.
         """
@@ -77,6 +78,9 @@ class OutOfFold:
         count = self._independent()
         error, freedom = _standard_error(shares, self.units) * math.sqrt(beyond), self._freedom(shares)
         half = error * float(t.ppf(0.975, freedom)) if freedom > 0 and count > 1 else math.inf
+        if (least, most) == (0.0, math.inf) and value > 0 and math.isfinite(half):
+            factor = math.exp(min(half / value, _FARTHEST))
+            return value / factor, value * factor
         if (least, most) != (0.0, 1.0):
             return None if math.isinf(half) else (value - half, value + half)
         if math.isinf(half):

@@ -50,7 +50,7 @@ def set_aside(table: pd.DataFrame, target: str, group: str | None, time: str | N
     if is_missing(table[target].str.strip()).any():
         return None
     if time is not None and len(table) > 1:
-        rows = last(times_of(table[time], "the file"), max(round(SHARE * len(table)), 1))
+        rows = last(times_of(table[time], "the table"), max(round(SHARE * len(table)), 1))
     elif group is not None:
         return table[group].isin(_groups(table[group]))
     else:

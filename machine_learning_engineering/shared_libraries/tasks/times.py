@@ -32,8 +32,8 @@ def times_of(cells: "pd.Series[str]", where: str, beside: "pd.Series[str] | None
     if dates.isna().any():
         row = int(np.flatnonzero(dates.isna())[0])
         raise TaskError(
-            f"the time column {cells.name!r} of {where} holds {cells.iloc[row]!r} in row {row}, which is neither a "
-            "number nor a date; repair it or name another column with --time"
+            f"the time column {cells.name!r} of {where} holds {cells.iloc[row]!r} in row {row + 1} below the header, "
+            "which is neither a number nor a date. Repair it, or name another column with --time."
         )
     return dates.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)
 

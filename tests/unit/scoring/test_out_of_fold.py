@@ -55,6 +55,16 @@ def test_a_single_row_of_a_class_says_nothing_of_a_metric_that_compares_classes(
     assert OutOfFold(task, truth, np.linspace(0, 1, 100), np.zeros(100, dtype=int)).interval(100) == (0.0, 1.0)
 
 
+def test_a_loss_may_more_easily_be_much_higher_than_much_lower(tmp_path: Path) -> None:
+    few = np.array([0.0, 0.0, 0.0, 0.0, 10.0])
+    task = build_task(tmp_path, metric=find_metric("mae"))
+    found = OutOfFold(task, np.zeros(5), few, np.zeros(5, dtype=int)).interval(5)
+    assert found is not None
+    low, high = found
+    assert 0 < low < 2 < high
+    assert high / 2 == pytest.approx(2 / low)
+
+
 def test_a_single_group_says_nothing(tmp_path: Path) -> None:
     one = np.zeros(30, dtype=int)
     assert OutOfFold(build_task(tmp_path), np.arange(30.0), np.arange(30.0) + 1, one, units=one).interval(100) is None
