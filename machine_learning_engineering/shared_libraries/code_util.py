@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ConfigError, ScoreNotFound
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
-from machine_learning_engineering.shared_libraries.execution.validator import Policy, Rule, validate
+from machine_learning_engineering.shared_libraries.execution.validator import ADVISING, Policy, Rule, advise, validate
 from machine_learning_engineering.shared_libraries.records import (
     Attempt,
     Execution,
@@ -23,7 +23,6 @@ from machine_learning_engineering.shared_libraries.records import (
     Metric,
     Slot,
     Stage,
-    Task,
 )
 from machine_learning_engineering.shared_libraries.replies import MARKER, calls_exit
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
@@ -235,9 +234,8 @@ async def run_python_code(code_text: str, run_cwd: str, py_filepath: str, exec_t
         await sandbox.close()
 
 
-_ADVISING = Policy(levels={"syntax": "off", "depth": "off"})  # the interpreter says that better
 _FORBIDDEN: tuple[Rule, ...] = ("process", "native", "network", "dynamic_code", "unpickle", "introspection")
-_BLOCKING = Policy(levels={**_ADVISING.levels, **dict.fromkeys(_FORBIDDEN, "block")})
+_BLOCKING = Policy(levels={**ADVISING.levels, **dict.fromkeys(_FORBIDDEN, "block")})
 
 
 async def evaluate_code(callback_context: "CallbackContext", run: Run | None = None) -> Attempt | None:
@@ -257,19 +255,20 @@ async def evaluate_code(callback_context: "CallbackContext", run: Run | None = N
     if run is None:
         state[slot.result_key] = await _evaluate_alone(slot, code, state)
         return None
-    made = await attempt(slot, code, run)
+    reading = asyncio.to_thread(_advice, code, run)
+    made, advice = await asyncio.gather(attempt(slot, code, run), reading)
     state.update(attempt_keys(slot, made, run.task.metric, state))
-    if run.config.validation != "off":  # it advises; the sandbox is the boundary
-        advice = await asyncio.to_thread(_advice, code, run.task)
-        if advice or state.get(f"{slot.result_key}_advice"):
-            state[f"{slot.result_key}_advice"] = advice
+    if advice or state.get(f"{slot.result_key}_advice"):
+        state[f"{slot.result_key}_advice"] = advice
     return made
 
 
-def _advice(code: str, task: Task) -> str:
+def _advice(code: str, run: Run) -> str:
     """What is suspicious about a script, one line each: what the sandbox will refuse, and what leaks."""
-    leaks = [str(leak) for leak in find_leaks(code, task) if not told_by_validator(leak)]
-    return "\n".join(filter(None, [validate(code, _ADVISING).text, *leaks]))
+    if run.config.validation == "off":
+        return ""
+    leaks = [str(leak) for leak in find_leaks(code, run.task) if not told_by_validator(leak)]
+    return "\n".join(filter(None, [advise(code).text, *leaks]))
 
 
 def attempt_keys(slot: Slot, made: Attempt, metric: Metric, state: Any) -> dict[str, Any]:

@@ -8,14 +8,15 @@ import ast
 import re
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydantic import Field
 
+from machine_learning_engineering.shared_libraries.execution.complexity import FunctionComplexity, complexities
 from machine_learning_engineering.shared_libraries.records import Record
 
 Level = Literal["off", "warn", "block"]
@@ -65,14 +66,6 @@ class Finding(Record):
     severity: Literal["warn", "block"]
 
 
-class FunctionComplexity(Record):
-    """McCabe's cyclomatic complexity as radon counts it; `<module>` is the code outside functions and classes."""
-
-    name: str
-    line: int
-    value: int
-
-
 class Report(Record):
     """What the validator has to say; findings are in the order of the source."""
 
@@ -112,7 +105,14 @@ _LONGEST_TEXT = 100_000  # characters of a folded constant
 _MOST_TEXTS = 20  # constants given to exec that are read, each once; texts can make texts without end
 _warnings = threading.Lock()  # the filters of `warnings` belong to the whole process
 
-_Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+ADVISING = Policy(levels={"syntax": "off", "depth": "off"})  # the interpreter says that better
+
+
+@lru_cache(maxsize=64)
+def advise(source: str) -> Report:
+    """What there is to say about a script that will run; remembered, since several look at the same script."""
+    return validate(source, ADVISING)
 
 
 def validate(source: str, policy: Policy) -> Report:
@@ -131,7 +131,7 @@ def validate(source: str, policy: Policy) -> Report:
 
 def _report(tree: ast.Module, policy: Policy, lines: list[str]) -> Report:
     findings = [*_Check(tree, policy, lines, set()).findings.values()]
-    complexity = tuple(_complexities(tree))
+    complexity = tuple(complexities(tree))
     for one in complexity:
         if one.value > policy.max_complexity:
             what = f"{one.name} has a cyclomatic complexity of {one.value}, over {policy.max_complexity}; divide it."
@@ -154,44 +154,6 @@ def _read(data: bytes) -> ast.Module:
         return _read(data)
     except ValueError as exc:  # a NUL
         raise SyntaxError(str(exc)) from exc
-
-
-def _complexities(tree: ast.Module) -> Iterator[FunctionComplexity]:
-    yield FunctionComplexity(name="<module>", line=1, value=1 + _decisions(tree.body))
-    for node in ast.walk(tree):
-        if isinstance(node, _Function):
-            yield FunctionComplexity(name=node.name, line=node.lineno, value=1 + _decisions(node.body))
-
-
-def _decisions(body: list[ast.stmt]) -> int:
-    """Points where the flow divides; functions and classes inside are counted by themselves, or not at all."""
-    total, waiting = 0, list[ast.AST](body)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (*_Function, ast.ClassDef)):
-            continue
-        total += _branches(node)
-        if not isinstance(node, ast.Assert):
-            waiting += ast.iter_child_nodes(node)
-    return total
-
-
-def _branches(node: ast.AST) -> int:
-    match node:
-        case ast.If() | ast.IfExp() | ast.Assert():
-            return 1
-        case ast.For() | ast.AsyncFor() | ast.While():
-            return 1 + bool(node.orelse)
-        case ast.Try():
-            return len(node.handlers) + bool(node.orelse)
-        case ast.BoolOp():
-            return len(node.values) - 1
-        case ast.comprehension():
-            return 1 + len(node.ifs)
-        case ast.Match():
-            has_default = any(isinstance(c.pattern, ast.MatchAs) and c.pattern.pattern is None for c in node.cases)
-            return max(0, len(node.cases) - has_default)
-    return 0
 
 
 def _prefixes(dotted: str) -> list[str]:

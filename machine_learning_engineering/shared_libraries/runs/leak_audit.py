@@ -1,7 +1,8 @@
 """The leak audit of a run: checks whose warnings are journaled as decisions, for state, terminal and report to tell."""
 
 import asyncio
-from collections.abc import Callable
+import shutil
+from collections.abc import Awaitable, Callable
 
 from machine_learning_engineering.shared_libraries.entries import CHECK, Decision
 from machine_learning_engineering.shared_libraries.errors import MleError
@@ -21,7 +22,7 @@ _SEES_LABELS = (
 async def check_shuffled(run: Run, made: Attempt) -> str:
     """Runs a script once on shuffled labels; a warning if its predictions are right all the same, else empty."""
     execution = await run.execute(made.slot, made.ordinal, made.script, SHUFFLED, low_priority=True)
-    return await _checked(run, "shuffled labels", lambda: _judge_shuffled(run, execution))
+    return await _checked(run, "shuffled labels", lambda: asyncio.to_thread(_judge_shuffled, run, execution))
 
 
 async def check_shift(run: Run) -> str:
@@ -29,18 +30,20 @@ async def check_shift(run: Run) -> str:
     return await _checked(run, "train and test rows", lambda: _judge_shift(run))
 
 
-async def _checked(run: Run, what: str, judge: Callable[[], tuple[str, str]]) -> str:
-    """The warning at an address of the journal; `judge` gives it and its figures, in a thread, once."""
+async def _checked(run: Run, what: str, judge: Callable[[], Awaitable[tuple[str, str]]]) -> str:
+    """The warning at an address of the journal; `judge` gives it and its figures, once."""
     address = f"{CHECK}{what}"
     if (known := run.journal.find(Decision, address)) is not None:
         return str(known.chosen)
-    judged = await asyncio.to_thread(judge)
+    judged = await judge()
     return str(run.decide(address, lambda: judged))
 
 
-def _judge_shift(run: Run) -> tuple[str, str]:
+async def _judge_shift(run: Run) -> tuple[str, str]:
+    folder = run.task_folder / "checks" / "train_and_test_rows"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed there
     try:
-        return shift_warning(run.task, run.config.seed)
+        return await shift_warning(run.task, run.config, run.sandbox, folder)
     except (MleError, ValueError, TypeError, ArithmeticError) as exc:  # a check of odd data costs no run
         return "", f"could not be compared: {exc}"
 

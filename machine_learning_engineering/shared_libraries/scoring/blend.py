@@ -120,7 +120,8 @@ class _Fit:
 def into(space: Space, predictions: "Array", folds: "Array", classes: Sequence[str]) -> "Array":
     """Predictions as numbers that may be averaged; ranks are taken within each fold."""
     import numpy as np
-    from scipy.stats import rankdata
+
+    from machine_learning_engineering.shared_libraries.tasks.metrics.kernels import ranks
 
     if space == "vote":
         return np.asarray(predictions.astype(str)[:, None] == np.array(classes, dtype=str)[None, :], dtype=float)
@@ -128,10 +129,10 @@ def into(space: Space, predictions: "Array", folds: "Array", classes: Sequence[s
     if space == "log":
         return np.asarray(np.log1p(np.maximum(numbers, 0)))
     if space == "rank":
-        ranks = np.empty_like(numbers)
+        places = np.empty_like(numbers)
         for fold in np.unique(folds):
-            ranks[folds == fold] = rankdata(numbers[folds == fold], axis=0) / (folds == fold).sum()
-        return ranks
+            places[folds == fold] = ranks(numbers[folds == fold]) / (folds == fold).sum()
+        return places
     return numbers
 
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from machine_learning_engineering.shared_libraries.execution.validator import NAMES, Policy, validate
+from machine_learning_engineering.shared_libraries.execution.validator import advise
 from machine_learning_engineering.shared_libraries.records import Record, Task
 from machine_learning_engineering.shared_libraries.replies import parsed
 from machine_learning_engineering.shared_libraries.scoring.leak_flow import Rule
@@ -28,7 +28,6 @@ _SENTENCES: dict[Rule, str] = {
         "is too good; split first and learn from the part that is fitted."
     ),
 }
-_ELSEWHERE = Policy(names={"toy_data": NAMES["toy_data"]}, levels={"complexity": "off"})
 _LONGEST = 100  # characters of a line that is shown
 
 
@@ -79,7 +78,7 @@ def _elsewhere(source: str, lines: list[str]) -> list[Leak]:
     """Data from anywhere but `./input`, as the validator finds them."""
     return [
         Leak(rule=one.rule, line=one.line, code=_line(lines, one.line), message=one.message)
-        for one in validate(source, _ELSEWHERE).findings
+        for one in advise(source).findings
         if one.rule == "outside_path" or one.rule == "toy_data"
     ]
 

@@ -70,14 +70,13 @@ class OutOfFold:
 
         Raises: SubmissionError where a row's contribution is not known.
         """
-        from scipy.special import expit, logit
-        from scipy.stats import t
+        from scipy.special import expit, logit, stdtrit
 
         value, shares, beyond = self.value(), self.contributions(), 1 + len(self.truth) / max(rows, 1)
         least, most = bounds(self.task.metric)
         count = self._independent()
         error, freedom = _standard_error(shares, self.units) * math.sqrt(beyond), self._freedom(shares)
-        half = error * float(t.ppf(0.975, freedom)) if freedom > 0 and count > 1 else math.inf
+        half = error * float(stdtrit(freedom, 0.975)) if freedom > 0 and count > 1 else math.inf
         if (least, most) == (0.0, math.inf) and value > 0 and math.isfinite(half):
             factor = math.exp(min(half / value, _FARTHEST))
             return value / factor, value * factor

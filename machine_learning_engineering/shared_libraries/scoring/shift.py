@@ -1,9 +1,17 @@
 """Whether test rows are unlike training rows, so that a random split promises too much; and what to do about it."""
 
+import asyncio
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.common_util import listed
-from machine_learning_engineering.shared_libraries.records import ColumnProfile, Task
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
+from machine_learning_engineering.shared_libraries.records import ColumnProfile, Job, Task
 from machine_learning_engineering.shared_libraries.tasks.table import read_table, typed
 
 if TYPE_CHECKING:
@@ -13,17 +21,30 @@ MOST_ROWS = 2_500  # looked at of each file
 MOST_COLUMNS = 100
 LEAST_ROWS = 50  # of each file; fewer tell nothing
 TELLING = 0.8  # cross-validated area under the ROC curve
-_FOLDS = 3
 _NAMED = 3  # columns that a warning names
 _KEY_REPEATS = 3.0  # rows that a value of a key has, on average
 _SAME = 0.05  # of the test file's keys that training rows have as well
+_CLASSIFIER = Path(__file__).with_name("shift_classifier.py")
 
 
-def shift_warning(task: Task, seed: int) -> tuple[str, str]:
+async def shift_warning(task: Task, config: RunConfig, sandbox: Sandbox, folder: Path) -> tuple[str, str]:
     """What to warn of, empty where training and test rows look alike; and the figures that say so.
 
     Ids may differ. Where groups or a time are declared, held-out rows are chosen to be as new as the test rows are.
+    The classifier that tries to tell the rows apart runs in `folder`, which does not exist yet.
     """
+    looked_at = await asyncio.to_thread(_look, task, config.seed)
+    if isinstance(looked_at, tuple):
+        return looked_at
+    auc, telling = await _told_apart(looked_at, config, sandbox, folder)
+    figures = f"a classifier tells training from test rows with AUC {auc:.3f}"
+    return "" if auc <= TELLING else _about_columns(task.profile.columns, telling, auc), figures
+
+
+def _look(task: Task, seed: int) -> "tuple[str, str] | pd.DataFrame":
+    """What can be said at once; or rows of both files as numbers, their index 1 where they are of the test file."""
+    import pandas as pd
+
     if task.group or task.time:
         return "", "held-out rows are chosen as --group or --time says"
     train, test = read_table(task.train), read_table(task.test)
@@ -35,11 +56,7 @@ def shift_warning(task: Task, seed: int) -> tuple[str, str]:
         return _about_keys(keys[0]), f"no value of {listed(keys, _NAMED)} is in both files"
     names = names[:MOST_COLUMNS]
     rows = [table[names].sample(min(len(table), MOST_ROWS), random_state=seed) for table in (train, test)]
-    auc, telling = _told_apart(rows[0], rows[1], seed)
-    figures = f"a classifier tells training from test rows with AUC {auc:.3f}"
-    if auc <= TELLING:
-        return "", figures
-    return _about_columns(columns, telling, auc), figures
+    return _encoded(pd.concat(rows, ignore_index=True)).set_axis([0] * len(rows[0]) + [1] * len(rows[1]))
 
 
 def _about_keys(name: str) -> str:
@@ -49,7 +66,7 @@ def _about_keys(name: str) -> str:
     )
 
 
-def _about_columns(columns: list[ColumnProfile], telling: list[str], auc: float) -> str:
+def _about_columns(columns: Sequence[ColumnProfile], telling: list[str], auc: float) -> str:
     kinds = {one.name: one.kind for one in columns}
     first = telling[0]
     if kinds[first] == "datetime":
@@ -81,22 +98,32 @@ def _new_keys(columns: list[ColumnProfile], train: "pd.DataFrame", test: "pd.Dat
     return found
 
 
-def _told_apart(train: "pd.DataFrame", test: "pd.DataFrame", seed: int) -> tuple[float, list[str]]:
-    """The AUC of a classifier of the two, out of fold, and the columns that it uses, the most telling first."""
-    import numpy as np
-    import pandas as pd
-    from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+async def _told_apart(
+    rows: "pd.DataFrame", config: RunConfig, sandbox: Sandbox, folder: Path
+) -> tuple[float, list[str]]:
+    """The AUC of a classifier of the two, out of fold, and the columns that it uses, the most telling first.
 
-    rows = _encoded(pd.concat([train, test], ignore_index=True))
-    is_test = np.r_[np.zeros(len(train)), np.ones(len(test))]
-    trees = ExtraTreesClassifier(50, min_samples_leaf=5, random_state=seed)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    chances = cross_val_predict(trees, rows, is_test, cv=folds, method="predict_proba")[:, 1]
-    weights = trees.fit(rows, is_test).feature_importances_
-    order = np.argsort(-weights, kind="stable")
-    return float(roc_auc_score(is_test, chances)), [str(rows.columns[place]) for place in order]
+    Raises: SandboxError if it could not be trained.
+    """
+    import numpy as np
+
+    given = io.BytesIO()
+    np.save(given, rows.reset_index().to_numpy(float))
+    job = Job(
+        script=_CLASSIFIER.read_text(encoding="utf-8"),
+        name=_CLASSIFIER.name,
+        folder=folder,
+        limits=config.limits,
+        stdin=given.getvalue(),
+        argv=(str(config.seed),),
+        seed=config.seed,
+        low_priority=True,
+    )
+    execution = await sandbox.run(job)
+    if execution.outcome != "ok":
+        raise SandboxError(f"a classifier of the rows ended with {execution.outcome} {execution.last_error}".strip())
+    told = json.loads(execution.stdout)
+    return told["auc"], [str(rows.columns[place]) for place in told["columns"]]
 
 
 def _encoded(rows: "pd.DataFrame") -> "pd.DataFrame":

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from radon.visitors import ComplexityVisitor
 
+from machine_learning_engineering.shared_libraries.execution.complexity import FunctionComplexity
 from machine_learning_engineering.shared_libraries.execution.validator import (
     NAMES,
     Finding,
-    FunctionComplexity,
     Policy,
     Report,
     validate,

@@ -1,5 +1,6 @@
 """Warnings about test rows that are unlike training rows: what is named, and what is not suspicious."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
 from machine_learning_engineering.shared_libraries.records import TaskRequest
+from machine_learning_engineering.shared_libraries.scoring import shift
 from machine_learning_engineering.shared_libraries.scoring.shift import shift_warning
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 
@@ -32,7 +37,16 @@ def warning(folder: Path, extra: Column, name: str = "extra", **said: Any) -> st
         lines = [",".join(row[: len(names)]) for row in rows]
         (folder / f"{file}.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
     task = load_task(TaskRequest(source=folder, target="y", metric="rmse", **said))
-    return shift_warning(task, 0)[0]
+    config = RunConfig()
+
+    async def look() -> str:
+        sandbox = make_sandbox(config.sandbox)
+        try:
+            return (await shift_warning(task, config, sandbox, folder / "check"))[0]
+        finally:
+            await sandbox.close()
+
+    return asyncio.run(look())
 
 
 def test_rows_of_one_kind_and_growing_ids_raise_no_warning(tmp_path: Path) -> None:
@@ -64,3 +78,11 @@ def test_a_number_that_grows_names_its_column(tmp_path: Path) -> None:
     assert "'meter'" in said
     assert "--time" in said
     assert "--id" in said
+
+
+def test_a_classifier_that_fails_gives_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise ValueError('odd rows')\n")
+    monkeypatch.setattr(shift, "_CLASSIFIER", broken)
+    with pytest.raises(SandboxError, match="a classifier of the rows ended with error ValueError: odd rows"):
+        warning(tmp_path / "t", lambda row: RNG.random())

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import special, stats
 
 from machine_learning_engineering.shared_libraries.tasks.metrics.kernels import (
     Array,
@@ -11,6 +10,7 @@ from machine_learning_engineering.shared_libraries.tasks.metrics.kernels import 
     Kernel,
     Mean,
     positions,
+    ranks,
 )
 
 _TINY = float(np.finfo(float).eps)  # as scikit-learn clips
@@ -38,8 +38,10 @@ def _all_classes(predictions: Array) -> Array:
 
 def _divergences(truth: Array, predictions: Array, classes: Sequence[str]) -> Array:
     """Of predicted from true shares, both (n_rows, n_classes)."""
+    from scipy.special import xlogy
+
     given = np.clip(predictions, 1e-15, 1)
-    return np.asarray((special.xlogy(truth, truth) - truth * np.log(given)).sum(axis=1))
+    return np.asarray((xlogy(truth, truth) - truth * np.log(given)).sum(axis=1))
 
 
 # --- Rankings of rows -------------------------------------------------------------------------------------------------
@@ -53,15 +55,15 @@ def _placements(hits: Array, scores: Array) -> Array:
     hits_count = int(hits.sum())
     others = len(hits) - hits_count
     places = np.empty(len(hits))
-    ranks = stats.rankdata(scores)
-    places[hits] = (ranks[hits] - stats.rankdata(scores[hits])) / others
-    places[~hits] = 1 - (ranks[~hits] - stats.rankdata(scores[~hits])) / hits_count
+    among_all = ranks(scores)
+    places[hits] = (among_all[hits] - ranks(scores[hits])) / others
+    places[~hits] = 1 - (among_all[~hits] - ranks(scores[~hits])) / hits_count
     return places
 
 
 def _area(hits: Array, scores: Array) -> float:
     count = int(hits.sum())
-    return float((stats.rankdata(scores)[hits].sum() - count * (count + 1) / 2) / (count * (len(hits) - count)))
+    return float((ranks(scores)[hits].sum() - count * (count + 1) / 2) / (count * (len(hits) - count)))
 
 
 def _area_influences(hits: Array, scores: Array) -> Array:
