@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import JournalEntry
 from machine_learning_engineering.shared_libraries.errors import ConfigError, TaskError
 from machine_learning_engineering.shared_libraries.records import Attempt, Task, TaskRequest
+
+if TYPE_CHECKING:
+    from machine_learning_engineering.shared_libraries.runs.run import Run
 
 Listener = Callable[[JournalEntry], None]
 
@@ -97,10 +100,7 @@ async def solve(
     Raises: MleError in one of its kinds; what was finished is kept, and the same call goes on from there.
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
-    from machine_learning_engineering.shared_libraries.runs.opening import open_run
-
-    run = open_run(request, config or RunConfig.from_env(), out)
-    await run.warm_up()
+    run = await _open(request, config or RunConfig.from_env(), out)
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:
@@ -109,6 +109,22 @@ async def solve(
     assert publisher.winner is not None  # run_pipeline raises where nothing was published
     await _report(run.folder)
     return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
+
+
+async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "Run":
+    """The run, and libraries that scripts will need on their way: a new run loads them while it reads its data."""
+    from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
+
+    sandbox = sandbox_of(config)
+    try:
+        if out is None or not out.exists():
+            await sandbox.warm_up(config.threads)
+        run = open_run(request, config, sandbox, out)
+    except BaseException:
+        await sandbox.close()
+        raise
+    await run.warm_up()
+    return run
 
 
 async def _report(folder: Path) -> None:

@@ -12,7 +12,7 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
-from machine_learning_engineering.shared_libraries.runs.opening import open_run
+from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
 from machine_learning_engineering.shared_libraries.scoring.leaks import find_leaks
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 from tests.fixtures import tiny
@@ -28,7 +28,7 @@ every_lie = pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name)
 async def run_all(folder: Path, sources: dict[str, str], **settings: Any) -> dict[str, Attempt]:
     """The attempt of each script of one run, by name."""
     config = RunConfig(**{**SETTINGS, **settings})
-    run = open_run(TaskRequest(source=tiny.make_task(folder / "tiny")), config, folder / "run")
+    run = open_run(TaskRequest(source=tiny.make_task(folder / "tiny")), config, sandbox_of(config), folder / "run")
     slots = (Slot(STAGES["model_eval"], 1, attempt=number) for number in range(len(sources)))
     try:
         made = await asyncio.gather(

@@ -40,8 +40,10 @@ _ASKED = ("target", "metric", "direction", "id", "group", "time", "description")
 _VERSIONED = ("machine-learning-engineering", "google-adk", "numpy", "pandas", "scikit-learn", "lightgbm")
 
 
-def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -> Run:
+def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Path | None = None) -> Run:
     """A run in `out` (default: a new folder under ./mle-runs), begun, or taken up if it lies there already.
+
+    It closes the sandbox when it ends; if this raises, that is left to the caller.
 
     Raises: TaskError for data that cannot be used; ConfigError for a folder that cannot hold a run, or a model that
     cannot be used; JournalError for a run that is going on or was begun with other data or settings.
@@ -84,7 +86,7 @@ def open_run(request: TaskRequest, config: RunConfig, out: Path | None = None) -
     }
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
     register(folder)
-    return Run(config, task, folder, journal, sandbox_of(config))
+    return Run(config, task, folder, journal, sandbox)
 
 
 def sandbox_of(config: RunConfig) -> Sandbox:

@@ -7,7 +7,7 @@ import pytest
 from machine_learning_engineering.client import find_request
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.runs.opening import open_run
+from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
 
 
 def table(path: Path, name: str) -> Path:
@@ -21,12 +21,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_command_with_other_data_is_refused_and_changes_nothing_of_the_run(tmp_path: Path) -> None:
     first, other = table(tmp_path / "first.csv", "a"), table(tmp_path / "other.csv", "b")
-    open_run(find_request(first, target="y"), RunConfig(), tmp_path / "run").journal.close()
+    open_run(find_request(first, target="y"), RunConfig(), sandbox_of(RunConfig()), tmp_path / "run").journal.close()
     before = files(tmp_path / "run")
     with pytest.raises(JournalError, match="Choose a new folder"):
-        open_run(find_request(other, target="y"), RunConfig(), tmp_path / "run")
+        open_run(find_request(other, target="y"), RunConfig(), sandbox_of(RunConfig()), tmp_path / "run")
     table(first, "c")  # the same command, but the file has changed since
     with pytest.raises(JournalError, match="changed since its run began"):
-        open_run(find_request(first, target="y"), RunConfig(), tmp_path / "run")
+        open_run(find_request(first, target="y"), RunConfig(), sandbox_of(RunConfig()), tmp_path / "run")
     assert "data/test.csv" in before
     assert files(tmp_path / "run") == before

@@ -12,7 +12,7 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
-from machine_learning_engineering.shared_libraries.runs.opening import open_run
+from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from tests.fixtures import tiny
@@ -27,7 +27,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
     config = RunConfig(
         agent_model=f"scripted/{tmp_path / 'replies.json'}", folds=1, select_fraction=0.2, audit_fraction=0
     )
-    one = open_run(find_request(tiny.make_task(tmp_path / "tiny")), config, tmp_path / "run")
+    one = open_run(find_request(tiny.make_task(tmp_path / "tiny")), config, sandbox_of(config), tmp_path / "run")
     yield one
     await one.sandbox.close()
     one.journal.close()
