@@ -1,11 +1,16 @@
 """Texts of a run as a page shows them: code in colour, differences, output; each within a budget of characters."""
 
+import ast
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from markupsafe import Markup, escape
+
+from machine_learning_engineering.shared_libraries.replies import parsed
 
 _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
@@ -36,15 +41,32 @@ def cut(text: str, budget: int) -> str:
 
 def code(text: str, budget: int) -> Markup:
     """Python in colour; plain where colours would cost more than `budget` characters, cut where it is longer still."""
+    if len(text) * 2 <= budget:
+        coloured = "".join(map(_coloured, _parts(visible(text))))
+        if len(coloured) <= budget:
+            return Markup(coloured)
+    return escape(visible(cut(text, budget)))
+
+
+def _parts(text: str) -> list[str]:
+    """A program cut before each function and class of its top level, which other scripts of a run have too."""
+    tree = None if "\r" in text else parsed(text)  # lines end otherwise there
+    if tree is None:
+        return [text]
+    nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    first = [min([node, *node.decorator_list], key=lambda one: one.lineno).lineno - 1 for node in nodes]
+    lines = [f"{line}\n" for line in text.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    return ["".join(lines[start:end]) for start, end in pairwise([0, *first, len(lines)]) if start < end]
+
+
+@lru_cache(maxsize=2_048)
+def _coloured(part: str) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    if len(text) * 2 <= budget:
-        coloured = str(highlight(visible(text), PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)))
-        if len(coloured) <= budget:
-            return Markup(coloured)
-    return escape(visible(cut(text, budget)))
+    return str(highlight(part, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)))
 
 
 def prose(text: str) -> Markup:
