@@ -89,7 +89,7 @@ def judged_by(card: TaskCard) -> str:
 
 def variants(card: TaskCard) -> dict[str, str]:
     """Which variant of each part this task needs."""
-    chosen = {"score": _score(card), "splits": _splits(card), "write_submission": _submission(card)}
+    chosen = {"score": _score(card), "split": _split(card), "write_submission": _submission(card)}
     if card.problem == "regression":
         scale, loss = _decode(card), _LOSSES.get(judged_by(card), "")
         chosen |= {"encode": scale if scale in ("logs", "scaled") else "", "decode": scale, "loss": loss}
@@ -134,7 +134,7 @@ def _score(card: TaskCard) -> str:
     return "" if name == "rmse" else name
 
 
-def _splits(card: TaskCard) -> str:
+def _split(card: TaskCard) -> str:
     if card.time:
         return "time"
     if card.group:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn import model_selection
 
 from machine_learning_engineering.shared_libraries.models.offline import design
 from machine_learning_engineering.shared_libraries.models.offline.program import cut
@@ -103,3 +104,39 @@ def test_a_leave_one_out_answer_of_the_kernel_machine_hardly_knows_the_row_s_own
     target[0] += 1
     moved = np.abs(np.subtract(answers(), before))
     assert moved[0] < 0.03 < moved[1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "fitted"), [([0.0, 1.0, 0.0], [1]), ([0.5, 0.0, 0.5], [0, 2]), ([0.0] * 3, [0, 1, 2])]
+)
+def test_only_models_that_count_are_fitted_on_all_rows(weights: list[float], fitted: list[int]) -> None:
+    seen: list[int] = []
+
+    def model(number: int) -> Any:
+        return lambda train, y, test: seen.append(number) or np.full(2, 10.0**number)
+
+    names: dict[str, Any] = {"np": np, "pd": pd, "MODELS": [model(number) for number in range(3)]}
+    exec("\n".join(cut("regression", name).text for name in ("blend", "predict")), names)  # our own text
+    predicted = names["predict"](None, None, None, np.array(weights))
+    assert seen == fitted
+    np.testing.assert_allclose(predicted, sum(w * 10.0**n for n, w in enumerate(weights)))
+
+
+@pytest.mark.parametrize("variant", ["", "classes", "groups", "time"])
+@pytest.mark.parametrize("many", [200, 20_005])
+def test_rows_are_checked_once_and_not_fitted_on(variant: str, many: int) -> None:
+    y = np.arange(many) % 2
+    train = pd.DataFrame({"house": np.arange(many) // 4, "day": np.arange(many)[::-1]})
+    names = parts_of(script("candidate")) | {"GROUP": "house", "TIME": "day"}
+    names |= {name: getattr(model_selection, name) for name in ("GroupKFold", "ShuffleSplit", "StratifiedKFold")}
+    exec(cut("regression", "split", variant).text, names)  # our own text
+    fit, check = names["split"](train, y)
+    assert sorted([*fit, *check]) == list(range(many))
+    share = {"": 0.4, "time": 0.2}.get(variant, 0.5) if many < 20_000 or variant == "groups" else 0.2
+    assert len(check) == pytest.approx(many * share, abs=4)
+    if variant == "classes":
+        assert y[check].mean() == pytest.approx(0.5, abs=0.01)
+    if variant == "groups":
+        assert not set(train["house"].iloc[fit]) & set(train["house"].iloc[check])
+    if variant == "time":
+        assert train["day"].iloc[fit].max() < train["day"].iloc[check].min()

@@ -16,18 +16,20 @@ def kernel_ridge(
     Returns what each training row is given without its own target, and the predictions for `new`.
     """
     chosen = train[np.random.default_rng(SEED).permutation(len(train))[:centres]]
-    far, own, ahead = (cdist(part, chosen, "sqeuclidean") / train.shape[1] for part in (train, chosen, new))
-    mean, best = targets.mean(axis=0), (np.inf, targets, targets)
+    far, own = (cdist(part, chosen, "sqeuclidean") / train.shape[1] for part in (train, chosen))
+    mean, least = targets.mean(axis=0), np.inf
     for width in widths:
         root = np.linalg.cholesky(np.exp(-width * own) + 1e-4 * np.eye(len(own)))
-        near, nearby = (solve_triangular(root, np.exp(-width * part).T, lower=True).T for part in (far, ahead))
+        near = solve_triangular(root, np.exp(-width * far).T, lower=True).T
         sizes, directions = np.linalg.eigh(near.T @ near)
-        near, nearby = near @ directions, nearby @ directions
+        near = near @ directions
         told = near.T @ (targets - mean)
         for penalty in (0.03, 0.1, 0.3, 1.0):
             shrink = 1 / (sizes.clip(0) + penalty)
             weights, leverage = shrink[:, None] * told, near**2 @ shrink
             errors = (targets - mean - near @ weights) / (1 - leverage)[:, None]
-            if (errors**2).sum() < best[0]:
-                best = (errors**2).sum(), targets - errors, nearby @ weights + mean
-    return best[1:]
+            if least == np.inf or (errors**2).sum() < least:
+                least, best = (errors**2).sum(), (width, root, directions @ weights, errors)
+    width, root, weights, errors = best
+    ahead = np.exp(-width * cdist(new, chosen, "sqeuclidean") / train.shape[1])
+    return targets - errors, solve_triangular(root, ahead.T, lower=True).T @ weights + mean

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .data import decode, encode, read
 from .task import CLASSES, COLUMNS, ID, LEVEL
-from .validation import blend, blend_weights, out_of_fold, score
+from .validation import blend, blend_weights, out_of_fold, predict, score
 from .values import MODELS
 
 
@@ -69,4 +69,4 @@ def main() -> None:
         print(f"{model.__name__}: {score(y[checked], prediction):.6g}, weight {weight:.2f}")
     print(f"Final Validation Performance: {score(y[checked], blend(predictions, weights)):.6f}")
 
-    write_submission(test, blend([model(train, y, test) for model in MODELS], weights))
+    write_submission(test, predict(train, y, test, weights))
