@@ -12,6 +12,7 @@ BENCHMARKS = {
     "blend": "what the free ensemble is worth: the blend of cheap scripts against the best of them, by true score",
     "sealed": "what sealed scores are worth: the script they choose against the one that scripts' own figures choose",
     "selection": "what the rule of adoption costs and gains: true gain, false adoptions, optimism, by its strictness",
+    "backends": "a whole default run of the offline model, warm against a fresh interpreter for each script",
     "start": "seconds until a script's first line, in a warm fork against a fresh interpreter, with every layer on",
     "scheduler": "1,000 trivial jobs through one and two slots; two cross-validations at once against one by one",
     "soak": "memory and file descriptors over 10,000 jobs; how far jobs that run too long overrun",

@@ -1,5 +1,6 @@
 """The Python API: `await solve(find_request("train.csv", target="price"))`."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping
@@ -101,13 +102,14 @@ async def solve(
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
     run = await _open(request, config or RunConfig.from_env(), out)
+    from machine_learning_engineering.shared_libraries.runs.run import to_the_end
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:
         run.journal.listen(listener)
     publisher = await run_pipeline(run)
     assert publisher.winner is not None  # run_pipeline raises where nothing was published
-    await _report(run.folder)
+    await to_the_end(_report(run.folder))
     return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
 
 
@@ -129,7 +131,6 @@ async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "R
 
 async def _report(folder: Path) -> None:
     """Writes the report; a finished run stays a finished run if that fails."""
-    import asyncio
     import logging
 
     from machine_learning_engineering.shared_libraries.report.page import build_report

@@ -13,7 +13,7 @@ from machine_learning_engineering.shared_libraries.entries import RunEnded
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.runs.journal import now, write_atomically
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
-from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.runs.run import Run, to_the_end
 from machine_learning_engineering.shared_libraries.runs.state import final_state
 from machine_learning_engineering.sub_agents.ablation.agent import build_ablation
 from machine_learning_engineering.sub_agents.board import Board
@@ -60,8 +60,8 @@ async def run_pipeline(run: Run) -> Publisher:
         run.journal.append(RunEnded(at=now(), status="failed", reason=reason))
         raise
     finally:
-        await publisher.close()
-        await run.sandbox.close()
+        await to_the_end(publisher.close())
+        await to_the_end(run.sandbox.close())
         run.task_folder.mkdir(parents=True, exist_ok=True)
         text = final_state(run.folder, run.journal.entries)
         write_atomically(run.task_folder / "final_state.json", text.encode())

@@ -84,3 +84,17 @@ def test_a_stopped_run_ends_in_order_and_goes_on_later(tmp_path: Path, number: s
     assert not [one for one in below if one.is_running()]
     (tmp_path / "replies.json").write_text(json.dumps(replies))
     finish(start(tmp_path, "run"))
+
+
+def test_a_signal_while_the_report_is_written_ends_no_run_that_has_finished(tmp_path: Path) -> None:
+    tiny.make_task(tmp_path / "task" / "tiny")
+    (tmp_path / "replies.json").write_text(json.dumps(tiny.replies()))
+    process = start(tmp_path, "run")
+    journal = tmp_path / "run" / "journal.jsonl"
+    while process.poll() is None and (not journal.exists() or b'"run_ended"' not in journal.read_bytes()):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    output = finish(process)
+    assert "This goes on:" not in output
+    assert str(tmp_path / "run" / "final" / "submission.csv") in output.replace("\n", "")
+    assert (tmp_path / "run" / "report.html").exists()

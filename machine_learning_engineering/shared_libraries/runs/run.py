@@ -5,10 +5,10 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import (
@@ -41,6 +41,8 @@ from machine_learning_engineering.shared_libraries.scoring.out_of_fold import Ou
 from machine_learning_engineering.shared_libraries.scoring.score import score
 from machine_learning_engineering.shared_libraries.scoring.views import audit_rows, fold_views, stage
 from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, make_card
+
+T = TypeVar("T")
 
 LEAST_SECONDS = 5.0  # that a script gets, also when the budget is spent
 SEARCH_SHARE = 0.8  # of the wall-clock budget; the rest is kept for the final run and publishing
@@ -314,6 +316,14 @@ def note_failure(task: asyncio.Task[Any]) -> None:
     """Takes note of a failed task, so that asyncio does not complain; whoever waits for it is told all the same."""
     if not task.cancelled():
         task.exception()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; whoever cancels it meanwhile comes too late, since what it is about has ended."""
+    task = asyncio.ensure_future(work)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.shield(task)
+    return await task
 
 
 def _earlier_seconds(journal: Journal) -> float:
