@@ -256,6 +256,7 @@ class Job:
 
     The script runs with its own folder as working directory, `./input` being the staged view, unless `cwd` says else.
     `runner` is a trusted program of ours that runs inside the fence and gets the script's path as its first argument.
+    `devices` are the GPUs that a scheduler gave it, as CUDA_VISIBLE_DEVICES names them.
     """
 
     script: str
@@ -270,6 +271,7 @@ class Job:
     runner: Path | None = None
     seed: int | None = None
     low_priority: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class Execution(Record):

@@ -38,11 +38,13 @@ from machine_learning_engineering.shared_libraries.execution.process import in_t
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import collect, fill, make_scratch, remove
 from machine_learning_engineering.shared_libraries.execution.self_check import make_job, make_view
-from machine_learning_engineering.shared_libraries.records import SEARCH, Job, StagedView
+from machine_learning_engineering.shared_libraries.execution.warm_sandbox import profile_of
+from machine_learning_engineering.shared_libraries.records import SEARCH, Job, Limits, StagedView
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "fidelity"
 HEADER = re.compile(r"# (exit|stdin|argv|view|compare|slow|warm): (.*)\n")
 WALL_SECONDS = 60
+THREADS = Limits().threads
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def read_case(path: Path) -> Case:
 
 CASES = [read_case(path) for path in sorted(CORPUS.glob("*.py"))]
 PARAMS = [pytest.param(case, id=case.name, marks=pytest.mark.slow if "slow" in case.header else ()) for case in CASES]
+WITH_LIBRARIES = [one for one in PARAMS if profile_of(Job(one.values[0].source, "", Path())) in ("core", "boost")]
 
 
 def seen(case: Case, returncode: int, stdout: str, stderr: str, folder: Path) -> Seen:
@@ -153,6 +156,15 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     await made.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started_ahead() -> AsyncIterator[Sandbox]:
+    """The sandbox of a run, whose largest server is there before the first script and serves nearly all of them."""
+    made = make_sandbox("warm")
+    await made.warm_up(THREADS)
+    yield made
+    await made.close()
+
+
 def without_stdout(one: Seen) -> dict[str, Any]:
     return {name: value for name, value in vars(one).items() if name != "stdout"}
 
@@ -177,6 +189,23 @@ async def test_a_script_behaves_as_under_plain_python(
     else:
         assert first == plain
         assert second == plain
+
+
+@pytest.mark.skipif("warm" not in BACKENDS, reason="needs the warm backend")
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("case", WITH_LIBRARIES)
+async def test_a_script_with_libraries_behaves_so_among_more_of_them(
+    case: Case, started_ahead: Sandbox, plain_runs: dict[str, Seen], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if known := case.header.get("warm"):
+        request.applymarker(pytest.mark.xfail(reason=known, strict=True))
+    if case.name not in plain_runs:
+        plain_runs[case.name] = await in_thread(run_plain, case, tmp_path)
+    done, plain = await run_sandboxed(case, started_ahead, tmp_path, "ahead"), plain_runs[case.name]
+    if case.header.get("compare") == "differs":
+        assert without_stdout(done) == without_stdout(plain)
+    else:
+        assert done == plain
 
 
 @pytest.mark.parametrize("case", PARAMS)

@@ -80,6 +80,7 @@ class CachedSandbox:
         self._inner, self._folder, self._max_bytes = inner, folder, max_bytes
         self._installed: dict[Path, str] = {}
         self._room = 0  # bytes that may be stored before the size of the whole is looked at
+        self._told = False  # that the cache cannot be used
 
     @property
     def name(self) -> str:
@@ -131,6 +132,16 @@ class CachedSandbox:
         machine = (str(python), self._installed[python], os.environ.get("CUDA_VISIBLE_DEVICES"))
         return _sha256(json.dumps([_FORMAT, given, view, rights, machine]).encode())
 
+    def _tell(self, exc: OSError) -> None:
+        """Warns, once, that the cache cannot be used."""
+        if not self._told:
+            self._told = True
+            _log.warning(
+                "results cannot be kept in %s (%s); MLE_HOME names another place, and MLE_CACHE_GB=0 does without",
+                self._folder,
+                exc.strerror,
+            )
+
     def _path(self, key: str, outcome: Outcome) -> Path:
         return self._folder / f"{key}-{outcome}{_ENTRY}"
 
@@ -146,9 +157,10 @@ class CachedSandbox:
                 continue
             except _Corrupt as exc:
                 _log.warning("removing the cache entry %s: %s", path, exc)
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
             except OSError as exc:
-                _log.warning("cannot use the cache entry %s: %s", path, exc)
+                self._tell(exc)
         return None
 
     def _store(self, key: str, job: Job, execution: Execution) -> None:
@@ -164,7 +176,7 @@ class CachedSandbox:
             if self._room < 0:
                 self._room = _evict(self._folder, self._max_bytes)
         except OSError as exc:  # the result is there all the same
-            _log.warning("cannot store a result in the cache %s: %s", self._folder, exc)
+            self._tell(exc)
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from machine_learning_engineering.shared_libraries.records import Job
 
 # What libraries and GPUs need to be found; everything else is set below or left out.
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "SYSTEMROOT")
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_HOME", "SYSTEMROOT")
 _THREAD_COUNTS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -25,10 +25,12 @@ _FIXED = {
     "PYTHONUNBUFFERED": "1",  # what a killed script printed is not lost
     "PYTHONDONTWRITEBYTECODE": "1",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads of scripts that run side by side do not spin against each other
+    "CUDA_VISIBLE_DEVICES": "",  # a script that may use GPUs is told of its own
     "MPLBACKEND": "Agg",
     "TOKENIZERS_PARALLELISM": "false",
 }
 TOKEN = "MLE_JOB"
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +41,11 @@ def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapp
     places = {"HOME": str(home), "JOBLIB_TEMP_FOLDER": str(temp)}
     places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temp))
     seed = {} if job.seed is None else {"MLE_SEED": str(job.seed)}
-    return {**common_environment(job.limits.threads, outer), **places, **seed, TOKEN: token}
+    environment = {**common_environment(job.limits.threads, outer), **places, **seed, TOKEN: token}
+    if job.limits.gpus:  # where no scheduler gave it any, it has those of the sandbox
+        environment |= {_GPUS: ",".join(job.devices) or outer.get(_GPUS, "")}
+        environment = {name: value for name, value in environment.items() if name != _GPUS or value}
+    return environment
 
 
 def common_environment(threads: int, outer: Mapping[str, str]) -> dict[str, str]:

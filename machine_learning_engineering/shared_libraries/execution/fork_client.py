@@ -1,5 +1,7 @@
 """The sandbox's side of the fork servers: starting one, asking it for jobs, and clearing up after one that died."""
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine_learning_engineering
-from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
+from machine_learning_engineering.shared_libraries.errors import SandboxError, SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import fork_server, supervisor
 from machine_learning_engineering.shared_libraries.execution.cgroups import ProcessGroup
 from machine_learning_engineering.shared_libraries.execution.environment import common_environment
@@ -47,23 +49,22 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(machine_learning_engineering.__file__).resolve().parent.parent)
         self._said, write = os.pipe()
-        read, unused = os.pipe()  # a job's standard streams are never terminals; neither are the server's
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", fork_server.BOOT, root, str(theirs.fileno()), profile],
                 cwd="/",
                 env=common_environment(threads, os.environ),
-                stdin=read,
+                stdin=subprocess.DEVNULL,  # as a job's: no terminal, and one may seek in it
                 stdout=write,
                 stderr=write,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
         finally:
-            for descriptor in (write, read, unused):
-                os.close(descriptor)
+            os.close(write)
             theirs.close()
         self.missing: dict[str, str] = {}
+        self._is_ready = False
         self._bound = ProcessGroup(self._popen.pid, processes) if processes else None
 
     async def ready(self) -> "ForkServer":
@@ -72,10 +73,11 @@ class ForkServer:
         Raises: SandboxUnavailable with what the server printed if it does not start.
         """
         try:
-            told = await in_thread(self._first_message)
+            told = await self._first_message()
         except BaseException:
             await self.close()
             raise
+        self._is_ready = True
         self.missing = {layer: why for layer, why in told["missing"].items() if why}
         return self
 
@@ -90,8 +92,12 @@ class ForkServer:
     async def ask(self, request: bytes, descriptors: list[int]) -> None:
         """Sends a request.
 
-        Raises: WorkerLost if the server is gone.
+        Raises: WorkerLost if the server is gone; SandboxError if the request is larger than a server takes.
         """
+        if len(request) > fork_server.REQUEST_BYTES:
+            raise SandboxError(
+                f"a job's arguments are {len(request):,} bytes long; pass long ones in a file or on stdin"
+            )
         if self._socket.fileno() < 0:  # it died, and another job has replaced it since
             raise WorkerLost
         try:
@@ -104,6 +110,8 @@ class ForkServer:
 
     async def close(self) -> None:
         """Ends the server and all its jobs."""
+        if not self._is_ready:  # it would notice only once all is imported
+            self.kill()
         self._socket.close()
         if self._said >= 0:
             os.close(self._said)
@@ -113,15 +121,14 @@ class ForkServer:
     def kill(self) -> None:
         supervisor.send(self.pid, signal.SIGKILL)
 
-    def _first_message(self) -> dict[str, dict[str, str]]:
-        self._socket.settimeout(_START_SECONDS)
-        try:
-            data = self._socket.recv(fork_server.REQUEST_BYTES)
-        except TimeoutError:
-            data = b""
-        finally:
-            self._socket.settimeout(None)
-        if not data and self._killed():
+    async def _first_message(self) -> dict[str, dict[str, str]]:
+        data = b""
+        self._socket.setblocking(False)
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
+            async with asyncio.timeout(_START_SECONDS):
+                data = await asyncio.get_running_loop().sock_recv(self._socket, fork_server.REQUEST_BYTES)
+        self._socket.setblocking(True)
+        if not data and await in_thread(self._killed):
             raise WorkerLost
         if not data:
             os.set_blocking(self._said, False)
@@ -173,7 +180,8 @@ class Forked(Process):
         if not pid:
             return []
         adopted = [child for child in supervisor.children(self._server.pid) if child != pid]
-        strays = [child for child in adopted if namespace and supervisor.user_namespace(child) == namespace]
+        unknown = (namespace, 0)  # what hides its namespace may be anybody's, and counts for all
+        strays = [child for child in adopted if namespace and supervisor.user_namespace(child) in unknown]
         below = [found for root in (pid, *strays) for found in supervisor.descendants(root)]
         return [pid, *strays, *below]
 

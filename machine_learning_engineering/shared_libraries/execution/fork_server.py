@@ -183,7 +183,7 @@ class _Server:
         if not adopted:
             return []
         namespace_of = supervisor.user_namespace
-        taken = {namespace_of(pid) for pid in self._jobs} - {namespace_of(os.getpid())}
+        taken = {namespace_of(pid) for pid in self._jobs} - {namespace_of(os.getpid()), 0}  # 0: it hides its own
         return [pid for pid in adopted if namespace_of(pid) not in taken and _session(pid) not in self._jobs]
 
 

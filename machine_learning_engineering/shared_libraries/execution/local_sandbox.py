@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
@@ -20,7 +20,7 @@ from machine_learning_engineering.shared_libraries.execution.scratch import (
     make_scratch,
     remove,
 )
-from machine_learning_engineering.shared_libraries.execution.tree import Usage, usage
+from machine_learning_engineering.shared_libraries.execution.tree import CpuTime, Usage, usage
 from machine_learning_engineering.shared_libraries.records import Execution, Job, Limits, Outcome
 
 LOW_PRIORITY_NICE = 10
@@ -164,12 +164,12 @@ def _check(job: Job) -> None:
 
 async def _watch(started: Started, limits: Limits) -> _Watched:
     """Waits for the end of a job's process, or for the first limit that the job passes."""
-    start, peak = time.monotonic(), 0
+    start, peak, spent = time.monotonic(), 0, CpuTime()
     while True:
         left = start + limits.wall_seconds - time.monotonic()
         if await started.process.ended(min(max(left, 0), _LOOK_SECONDS)):
             return _Watched(time.monotonic() - start, peak, None)
-        used, stopped = await in_thread(_look, started, limits)
+        used, stopped = await in_thread(_look, started, limits, spent)
         peak = max(peak, used.memory_bytes)
         if time.monotonic() - start >= limits.wall_seconds:
             return _Watched(time.monotonic() - start, peak, "timeout")
@@ -177,9 +177,10 @@ async def _watch(started: Started, limits: Limits) -> _Watched:
             return _Watched(time.monotonic() - start, peak, stopped)
 
 
-def _look(started: Started, limits: Limits) -> tuple[Usage, Outcome | None]:
+def _look(started: Started, limits: Limits, spent: CpuTime) -> tuple[Usage, Outcome | None]:
     """What a job uses now, and the limit that it has passed."""
     used = usage(started.process.members(), limits.memory_bytes)
+    used = replace(used, cpu_seconds=spent.total(used.cpu_seconds))
     exceeded = started.groups.exceeded() if started.groups else None
     return used, exceeded or _passed(used, limits)
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 from importlib.machinery import SourceFileLoader
 from typing import NoReturn
 
@@ -49,6 +50,8 @@ class Script:
         sys.orig_argv = [sys.executable, script, *argv]
         sys.path[0] = os.path.dirname(os.path.realpath(self._path))  # noqa: PTH120
         main = sys.modules["__main__"] = types.ModuleType("__main__")
+        if "__mp_main__" in sys.modules:  # multiprocessing has taken note of the main module when it was imported
+            sys.modules["__mp_main__"] = main
         self.names = main.__dict__
         self.names["__loader__"] = SourceFileLoader("__main__", self._path)
         self.names["__builtins__"] = sys.modules["builtins"]
@@ -71,6 +74,8 @@ class Script:
             self._report(late)
         atexit._run_exitfuncs()
         _flush()
+        if exc is not None:  # its frames hold what is to be finalised
+            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
         self._finalise()
         code = 120 if not _flush() and code == 0 else code
         if isinstance(exc, KeyboardInterrupt):
@@ -120,8 +125,15 @@ class Script:
         exc.__traceback__ = trace
 
     def _finalise(self) -> None:
-        """Drops the globals of the script and of its own modules, so that their finalisers run."""
-        for names in (self.names, *(vars(module) for module in _own_modules())):
+        """Lets go of the modules of the script, so that finalisers run while their globals are there; what is still
+        held then, for instance by a library, loses its globals, the private ones first.
+        """
+        sys.last_type = sys.last_value = sys.last_traceback = None
+        self.names = {}
+        held = _let_go()
+        gc.collect()
+        for module in filter(None, (reference() for reference in held)):
+            names = vars(module)
             for private in (True, False):
                 for name in list(names):
                     if name != "__builtins__" and (name.startswith("_") and not name.startswith("__")) is private:
@@ -129,10 +141,18 @@ class Script:
         gc.collect()
 
 
+def _let_go() -> list["weakref.ref[types.ModuleType]"]:
+    """Forgets the script and the modules that it has imported; in the order in which they may lose their globals."""
+    own = _own_modules()
+    for name in [name for name, module in sys.modules.items() if module in own]:
+        del sys.modules[name]
+    return [weakref.ref(module) for module in own]
+
+
 def _own_modules() -> list[types.ModuleType]:
-    """The modules that the script has imported, the last one first; they stand behind the ready-made ones."""
+    """The script and the modules that it has imported, the last one first; they stand behind the ready-made ones."""
     newer = itertools.takewhile(lambda name: name != _Noted.newest, reversed(sys.modules))
-    own = [sys.modules[name] for name in newer if name not in _Noted.ready_made]
+    own = [sys.modules["__main__"], *(sys.modules[name] for name in newer if name not in _Noted.ready_made)]
     return [module for module in own if isinstance(module, types.ModuleType)]
 
 

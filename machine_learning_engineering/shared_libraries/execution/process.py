@@ -194,10 +194,16 @@ class Spawned(Process):
 
 def _filled(data: bytes) -> int:
     """The descriptor of a nameless file with this content, at its start."""
-    with tempfile.TemporaryFile() as file:
+    if sys.platform != "linux":
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            return os.dup(file.fileno())
+    descriptor = os.memfd_create("stdin")  # a fence lets scripts open /dev/stdin, since it lies in no file system
+    with os.fdopen(os.dup(descriptor), "wb") as file:
         file.write(data)
-        file.seek(0)
-        return os.dup(file.fileno())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def new_token() -> str:

@@ -16,6 +16,8 @@ _SETTINGS = (
     "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "protocols", "resolv.conf",
     "services", "ssl", "timezone",
 )  # fmt: skip
+_OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "include", "pyvenv.cfg")  # beside them may lie anything, such as runs
+_OF_OURS = (*_OF_A_PREFIX, "share", "ssl")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _HIDDEN = ("/run", "/var/tmp", "/home", "/root", "/mnt", "/media", "/srv")
 _SHARED_MEMORY = "/dev/shm"
@@ -25,15 +27,16 @@ _SHARED_MEMORY = "/dev/shm"
 def _always() -> tuple[str, ...]:
     """Readable for every script of this interpreter."""
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    own = [f"{prefix}/{name}" for prefix in sorted(prefixes) for name in _OF_OURS]
     libraries = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     settings = [f"/etc/{name}" for name in _SETTINGS]
-    found = existing([*_SYSTEM, *settings, *_interpreter(Path(sys.executable)), *sorted(prefixes), *sorted(libraries)])
-    return tuple(path for path in found if path != "/")
+    return existing([*_SYSTEM, *settings, *_interpreter(Path(sys.executable)), *own, *sorted(libraries)])
 
 
 def _interpreter(python: Path) -> list[str]:
-    """The folders of an interpreter and of the one that it links to."""
-    return [str(path.absolute().parent.parent) for path in (python, python.resolve())]
+    """What belongs to an interpreter, and to the one that it links to, in the folders that they are installed in."""
+    prefixes = dict.fromkeys(path.absolute().parent.parent for path in (python, python.resolve()))
+    return [str(prefix / name) for prefix in prefixes for name in _OF_A_PREFIX]
 
 
 def readable_paths(job: Job) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ is not interrupted.
 """
 
 import asyncio
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 from pydantic import Field
 
@@ -63,6 +64,7 @@ class ScheduledSandbox:
         self._inner, self._capacity = inner, capacity
         self._free = Resources(capacity.cpus, capacity.memory_bytes or 0, capacity.gpus)
         self._spare = Resources(capacity.spare_cpus)
+        self._devices = _gpu_devices(capacity.gpus)
         self._normal: list[_Waiter] = []
         self._low: list[_Waiter] = []
 
@@ -94,9 +96,12 @@ class ScheduledSandbox:
         """
         needs = self._needs(job)
         taken = await self._take(needs, self._low if job.low_priority else self._normal)
+        devices = tuple(self._devices[: needs.gpus])
+        del self._devices[: needs.gpus]
         try:
-            return await self._inner.run(job)
+            return await self._inner.run(replace(job, devices=devices))
         finally:
+            self._devices += devices
             self._give_back(taken)
 
     async def close(self) -> None:
@@ -151,3 +156,9 @@ class ScheduledSandbox:
                     waiter.started.set_result(None)
                     continue
                 room = room.minus(waiter.needs)
+
+
+def _gpu_devices(count: int) -> list[str]:
+    """The first GPUs of those that this process may see, by the names that CUDA knows them by."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return (visible or [str(number) for number in range(count)])[:count]

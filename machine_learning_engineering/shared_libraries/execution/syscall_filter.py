@@ -30,8 +30,12 @@ _REFUSED = {
     "clock_settime": (227, 112), "syslog": (103, 116), "vhangup": (153, 58),
 }  # fmt: skip
 _CLONE = (56, 220)
-# Calls that name a process in an argument (its place), which may only be 0, the caller itself.
-_ON_ITSELF = {"prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "setpriority": (141, 140, 1)}
+# Calls that name a process: what their arguments, by place, have to be, so that they are about the caller itself.
+_ON_ITSELF = {
+    "ioprio_set": (251, 30, {0: 1, 1: 0}), "prlimit64": (302, 261, {0: 0}), "sched_setaffinity": (203, 122, {0: 0}),
+    "sched_setattr": (314, 274, {0: 0}), "sched_setparam": (142, 118, {0: 0}),
+    "sched_setscheduler": (144, 119, {0: 0}), "setpriority": (141, 140, {0: 0, 1: 0}),
+}  # fmt: skip
 _SOCKET = (41, 198)
 _FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink
 
@@ -51,8 +55,10 @@ def program() -> bytes:
     code += [_op(_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
     for number in refused:
         code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
-    for call in _ON_ITSELF.values():
-        code += [_op(_EQUAL, call[row], 0, 4), _op(_LOAD, 16 + 8 * call[2]), _op(_EQUAL, 0, 0, 1)]
+    for *numbers, arguments in _ON_ITSELF.values():
+        code.append(_op(_EQUAL, numbers[row], 0, 2 * len(arguments) + 2))
+        for left, (place, value) in zip(range(len(arguments) - 1, -1, -1), arguments.items(), strict=True):
+            code += [_op(_LOAD, 16 + 8 * place), _op(_EQUAL, value, 0, 2 * left + 1)]
         code += [_op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | errno.EPERM)]
     code += [_op(_EQUAL, _SOCKET[row], 0, len(_FAMILIES) + 3), _op(_LOAD, 16)]
     code += [_op(_EQUAL, family, len(_FAMILIES) - i, 0) for i, family in enumerate(_FAMILIES)]

@@ -27,6 +27,22 @@ class Usage:
     threads: int = 0
 
 
+class CpuTime:
+    """CPU seconds of a tree of processes, looked at now and then: those of children that nobody waited for included.
+
+    A child that is waited for adds its time to its parent's; one that vanishes otherwise takes it along.
+    """
+
+    def __init__(self) -> None:
+        self._seen = self._lost = 0.0
+
+    def total(self, seen: float) -> float:
+        """All seconds so far, given those of the processes that live now and of the children they waited for."""
+        self._lost += max(self._seen - seen, 0.0)
+        self._seen = seen
+        return self._lost + seen
+
+
 def usage(pids: Iterable[int], memory_ceiling: int | None) -> Usage:
     """What these processes use.
 

@@ -47,8 +47,8 @@ _SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
 _SHARED_MEMORY_BYTES = 2**30
 _SERVER_PROCESSES = 8192
 _LARGEST = "boost"
-_SERVED_BY = {
-    "bare": ("bare", "core", "boost"),
+_SERVED_BY = {  # a script that imports no library does not find them there; such a server starts at once
+    "bare": ("bare",),
     "core": ("core", "boost"),
     "boost": ("boost",),
     "torch": ("torch",),
@@ -75,7 +75,7 @@ class WarmSandbox(LocalSandbox):
         return "landlock" not in self._off and kernel.landlock_version() > 0
 
     async def warm_up(self, threads: int) -> None:
-        """Starts the server that has all libraries but torch: it serves most scripts, whatever they import."""
+        """Starts the server that has all libraries but torch: it serves most scripts."""
         self._starting(_LARGEST, threads)
         await asyncio.sleep(0)  # so that it is there, also if the caller keeps the loop busy now
 

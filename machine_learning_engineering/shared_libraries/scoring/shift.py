@@ -24,6 +24,7 @@ TELLING = 0.8  # cross-validated area under the ROC curve
 _NAMED = 3  # columns that a warning names
 _KEY_REPEATS = 3.0  # rows that a value of a key has, on average
 _SAME = 0.05  # of the test file's keys that training rows have as well
+_LARGEST = 1e38  # number that the classifier, which counts in 32 bits, can hold
 _CLASSIFIER = Path(__file__).with_name("shift_classifier.py")
 
 
@@ -108,7 +109,8 @@ async def _told_apart(
     import numpy as np
 
     given = io.BytesIO()
-    np.save(given, rows.reset_index().to_numpy(float))
+    cells = rows.to_numpy(float).clip(-_LARGEST, _LARGEST)
+    np.save(given, np.column_stack([rows.index, cells]))
     job = Job(
         script=_CLASSIFIER.read_text(encoding="utf-8"),
         name=_CLASSIFIER.name,

@@ -318,3 +318,16 @@ async def test_a_low_priority_job_has_spared_processors_of_its_own() -> None:
     assert list(bench.inner.running) == ["search", "promotion"]
     await bench.end("promotion")
     assert list(bench.inner.running) == ["search", "next promotion"]
+
+
+async def test_jobs_get_gpus_of_their_own_and_give_them_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5,7")
+    show = "import os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\ntime.sleep(0.3)"
+    sandbox = ScheduledSandbox(SubprocessSandbox(), Capacity(cpus=8, gpus=2))
+    jobs = [make_job(tmp_path, show, folder=tmp_path / str(n), limits={"gpus": 1, "threads": 1}) for n in range(4)]
+    done = await asyncio.gather(*map(sandbox.run, jobs))
+    assert sorted(one.stdout.strip() for one in done) == ["3", "3", "GPU-5", "GPU-5"]
+    none = await sandbox.run(make_job(tmp_path, show, folder=tmp_path / "none"))
+    assert none.stdout.strip() == ""
+    alone = await SubprocessSandbox().run(replace(jobs[0], folder=tmp_path / "alone"))
+    assert alone.stdout.strip() == "3,GPU-5,7"

@@ -1,0 +1,89 @@
+"""What the fence of the warm sandbox leaves open and what not, beyond the hostile cases."""
+
+import asyncio
+import time
+import venv
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
+from machine_learning_engineering.shared_libraries.execution.self_check import run
+
+pytestmark = pytest.mark.skipif("warm" not in BACKENDS, reason="needs the warm backend")
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    made = make_sandbox("warm")
+    yield made
+    await made.close()
+
+
+async def test_what_lies_beside_an_interpreter_is_not_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    """People make virtual environments in their project folder, where their runs and data are too."""
+    project = tmp_path / "project"
+    venv.create(project, symlinks=True)
+    (project / "labels.csv").write_text("secret")
+    script = f"import sys\nprint(sys.prefix)\nopen({str(project / 'labels.csv')!r})"
+    execution = await run(sandbox, tmp_path, script, python=project / "bin" / "python")
+    if "landlock" not in execution.layers:
+        pytest.skip("this machine has no Landlock")
+    assert execution.stdout.strip()
+    assert "PermissionError" in execution.stderr or "FileNotFoundError" in execution.stderr
+
+
+async def test_the_parent_of_a_system_interpreter_is_not_open(sandbox: Sandbox, tmp_path: Path) -> None:
+    python = next((path for path in (Path("/bin/python3"), Path("/usr/bin/python3")) if path.exists()), None)
+    if python is None:
+        pytest.skip("there is no system Python")
+    (tmp_path / "secret").write_text("secret")
+    execution = await run(sandbox, tmp_path, f"print(1)\nopen({str(tmp_path / 'secret')!r})", python=python)
+    if "landlock" not in execution.layers:
+        pytest.skip("this machine has no Landlock")
+    assert execution.stdout == "1\n", execution.stderr
+    assert "secret" not in execution.stdout
+    assert execution.outcome == "error"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.setpriority(os.PRIO_PGRP, 0, os.getpriority(os.PRIO_PROCESS, 0))",
+        "os.sched_setscheduler(os.getppid(), os.SCHED_OTHER, os.sched_param(0))",
+        "os.sched_setparam(os.getppid(), os.sched_param(0))",
+    ],
+)
+async def test_the_scheduling_of_other_processes_is_out_of_reach(sandbox: Sandbox, tmp_path: Path, call: str) -> None:
+    own = "os.nice(1); os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))"
+    execution = await run(sandbox, tmp_path, f"import os\n{own}\nprint('own')\n{call}")
+    if "seccomp" not in execution.layers:
+        pytest.skip("this machine has no seccomp filters")
+    assert execution.stdout == "own\n"
+    assert "PermissionError" in execution.stderr
+
+
+async def test_arguments_that_are_too_long_are_told_of(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="pass long ones in a file or on stdin"):
+        await run(sandbox, tmp_path, "print(1)", argv=("x" * 50_000,) * 3)
+    assert (await run(sandbox, tmp_path / "next", "print(1)", argv=("x" * 50_000,) * 2)).stdout == "1\n"
+
+
+async def test_a_server_that_starts_is_ended_at_once(tmp_path: Path) -> None:
+    sandbox = make_sandbox("warm")
+    await sandbox.warm_up(1)
+    await asyncio.sleep(0.05)
+    assert psutil.Process().children()
+    begun = time.monotonic()
+    await sandbox.close()
+    assert time.monotonic() - begun < 0.5  # the imports take longer, also where everything is fast
+
+
+async def test_a_script_without_libraries_finds_none_imported(sandbox: Sandbox, tmp_path: Path) -> None:
+    await sandbox.warm_up(2)
+    execution = await run(sandbox, tmp_path, "import sys\nprint('numpy' in sys.modules)")
+    assert execution.stdout == "False\n"
