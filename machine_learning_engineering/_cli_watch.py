@@ -56,13 +56,14 @@ class Watch:
             sys.stderr.write(f"The display failed ({type(exc).__name__}: {exc}); the run goes on without it.\n")
 
     def _warn(self, begun: "RunStarted") -> None:
-        """Says what the run's time limit has no room for, unless there is nothing left to run."""
+        """Says which variables nothing reads and what the run's time limit has no room for, unless nothing is left."""
         from machine_learning_engineering.shared_libraries.monitoring.budget import warning
         from machine_learning_engineering.shared_libraries.monitoring.ending import had_ended
+        from machine_learning_engineering.shared_libraries.monitoring.settings import misspelt
 
-        told = warning(begun.config)
-        if told and self._place is not None and not had_ended(self._place):
-            self.view.warn(told)
+        if self._place is not None and not had_ended(self._place):
+            for told in filter(None, [*misspelt(), warning(begun.config)]):
+                self.view.warn(told)
 
     def finish(self, result: "Result") -> None:
         """Shows the result of a finished run."""

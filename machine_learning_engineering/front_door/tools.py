@@ -210,4 +210,4 @@ async def _told(work: Callable[[], Answer]) -> Answer:
 
 def _in_chat(sentence: str) -> str:
     """A sentence made for the command line, without what is of use there alone."""
-    return re.sub(r"--(\w+)", r"`\1`", sentence.replace(" See `mle run --help`.", ""))
+    return re.sub(r"--(\w+)", r"`\1`", sentence.replace(" `mle config` lists all settings.", ""))

@@ -216,7 +216,7 @@ def make_config(**settings: Any) -> RunConfig:
         return RunConfig(**settings)
     except ValidationError as exc:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in exc.errors()]
-        raise ConfigError("wrong settings: " + "; ".join(problems) + ". See `mle run --help`.") from exc
+        raise ConfigError("wrong settings: " + "; ".join(problems) + ". `mle config` lists all settings.") from exc
 
 
 def data_home() -> Path:

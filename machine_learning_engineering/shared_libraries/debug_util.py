@@ -43,11 +43,12 @@ async def run_and_debug(
     if incumbent is not None:
         desk.run.incumbents[slot] = incumbent
     await desk.note(slot.agent_name, **{slot.skip_key: False})
-    fixes_left = config.max_debug_round
+    fixes_left, why = config.max_debug_round, "No version of it worked."
     for _ in range(config.max_rollback_round):
         try:
             made = await write_script(desk, slot, slot.agent_name, "code", prompt, to_code)
-        except ReplyFormatError:
+        except ReplyFormatError as exc:
+            why = str(exc)
             break
         if made is None:
             return None
@@ -60,7 +61,7 @@ async def run_and_debug(
                 made = fixed  # else the last version that ran is a better start than one that does not parse
         if not problem:
             return made
-    await desk.note(slot.agent_name, **{slot.result_key: {}, f"{slot.result_key}_reason": "No version of it worked."})
+    await desk.note(slot.agent_name, **{slot.result_key: {}, f"{slot.result_key}_reason": why})
     return None
 
 

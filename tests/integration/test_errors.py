@@ -208,6 +208,12 @@ CASES = [
         ("num_solutions", "MLE_NUM_SOLUTIONS"),
         environment=(("MLE_NUM_SOLUTIONS", "99"),),
     ),
+    Case(
+        "fence with an open network",
+        PRICE,
+        ("MLE_CONTAINMENT", "MLE_ALLOW_NETWORK"),
+        environment=(("MLE_CONTAINMENT", "fenced"), ("MLE_ALLOW_NETWORK", "1")),
+    ),
     Case("empty variable", PRICE, ("minutes", "MLE_MINUTES"), environment=(("MLE_MINUTES", ""),)),
     Case("variable that is no JSON", PRICE, ("models", "MLE_MODELS"), environment=(("MLE_MODELS", "{"),)),
     Case(

@@ -7,6 +7,7 @@ import pytest
 
 from machine_learning_engineering.shared_libraries.code_util import result_dict
 from machine_learning_engineering.shared_libraries.config import RunConfig
+from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
 from tests.fixtures import tiny
 
@@ -65,6 +66,19 @@ async def test_what_is_not_run_is_empty_with_a_reason(solve) -> None:
     state = json.loads((result.folder / "tiny" / "final_state.json").read_text())
     assert state["init_code_exec_result_1_1"] == {}
     assert state["init_code_exec_result_1_1_reason"]
+
+
+async def test_a_run_whose_scripts_were_blocked_says_what_blocked_them(solve) -> None:
+    blocked = tiny.solution(0.0, 2.4).replace("# --- model", "import subprocess\n# --- model")
+    replies = tiny.replies(1, 1) | {"model_eval_agent_1_1": [tiny.fenced(blocked)]}
+    with pytest.raises(MleError, match=r"subprocess.* starts or ends other programs"):
+        await solve(replies, **{**SMALL, "num_model_candidates": 1}, max_retry=1, validation="block")
+
+
+async def test_the_report_says_what_was_around_the_scripts(solve) -> None:
+    result = await solve(tiny.replies(1, 2), **SMALL)
+    page = (result.folder / "report.html").read_text()
+    assert f"Scripts ran in the {RunConfig().sandbox} sandbox, with the network " in page
 
 
 async def test_a_reason_does_not_outlive_the_version_that_it_speaks_of(solve) -> None:

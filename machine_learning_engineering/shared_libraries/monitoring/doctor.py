@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from machine_learning_engineering.shared_libraries.config import data_home
+from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
+from machine_learning_engineering.shared_libraries.errors import ConfigError
 from machine_learning_engineering.shared_libraries.monitoring.words import size
 
 Verdict = Literal["ok", "missing", "note"]
@@ -36,7 +37,16 @@ _GET_LAYER = {
     "memory-cgroup": "only root on control groups v1 has it; elsewhere the sandbox watches memory itself",
     "pids-cgroup": "only root on control groups v1 has it; elsewhere the sandbox watches processes itself",
 }
+_PRELOADS = """
+import sys
+from importlib.util import find_spec
+from {package}.fork_server import PROFILES, preload
+done = preload({profile!r})
+broken = [name for name in PROFILES[{profile!r}] if name not in done and find_spec(name.partition(".")[0])]
+sys.exit("installed, but it does not load: " + ", ".join(broken)) if broken else print(len(done), "modules")
+"""
 _OPTIONAL_LAYERS = ("memory-cgroup", "pids-cgroup")
+_FENCE = ("user-namespace", "network", "landlock")  # without one of them scripts are not fenced
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Every finding, area by area, each as soon as it is known."""
-    for look in (_python, _packages, _libraries, _layers, _gpu, _keys, _machine):
+    for look in (_python, _packages, _libraries, _layers, _gpu, _keys, _settings, _machine):
         yield from look()
 
 
@@ -100,7 +110,7 @@ def _libraries() -> Iterator[Finding]:
     for profile in _output(listing)[1].split() if sys.platform == "linux" else ():
         if profile == "torch" and importlib.util.find_spec("torch") is None:
             continue
-        script = f"from {_PACKAGE}.fork_server import preload; print(len(preload({profile!r})), 'modules')"
+        script = _PRELOADS.format(package=_PACKAGE, profile=profile)
         yield _loads(f"profile {profile}", script, "see the message; `pip install -e .` installs what it needs")
 
 
@@ -140,6 +150,12 @@ def _layers() -> Iterator[Finding]:
     version, lacking = json.loads(told.splitlines()[-1])
     for layer, why in lacking.items():
         yield _layer(layer, why, f"ABI {version}" if layer == "landlock" else "works")
+    open_layers = [layer for layer in _FENCE if lacking.get(layer)]
+    if open_layers:
+        advice = f"see {' and '.join(open_layers)}; until then MLE_CONTAINMENT=fenced refuses to run"
+        yield Finding("Sandbox", "containment", "note", "process: files or network cannot be closed", advice)
+    else:
+        yield Finding("Sandbox", "containment", "ok", "fenced; MLE_CONTAINMENT=fenced refuses to run with less")
 
 
 def _layer(layer: str, why: str, works: str) -> Finding:
@@ -180,6 +196,18 @@ def _keys() -> Iterator[Finding]:
         else:
             yield Finding("Keys", provider, "note", f"no {' or '.join(names)}")
     yield Finding("Keys", "offline", "ok", "needs none")
+
+
+def _settings() -> Iterator[Finding]:
+    """Whether the variables of the environment make a configuration."""
+    from machine_learning_engineering.shared_libraries.monitoring.settings import misspelt
+
+    try:
+        RunConfig.from_env()
+    except ConfigError as exc:
+        yield Finding("Settings", "variables", "missing", str(exc), "correct or unset it")
+    for sentence in misspelt():
+        yield Finding("Settings", "variables", "missing", sentence, "correct or unset it")
 
 
 def _machine() -> Iterator[Finding]:

@@ -137,6 +137,7 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
         decisions=[words for one in story.decisions if (words := decided(one))],
         asides=asides(story),
         command=command(story.started) if story.started else "",
+        containment=_containment(story),
         files=files(story),
         live=_EVERY if live else 0,
         style=Markup(style),
@@ -241,6 +242,15 @@ def _measured(node: Node | None) -> str:
     if node is None or node.score is None or node.value is None:
         return ""
     return _MEASURED[node.score.source].format(rows=f"{node.score.rows:,}")
+
+
+def _containment(story: Story) -> str:
+    """What was around the scripts, as the last of them met it; empty where none ran."""
+    if not story.nodes:
+        return ""
+    ran = story.nodes[-1].execution
+    network = "closed" if "network" in ran.layers else "open"
+    return f"Scripts ran in the {ran.backend} sandbox, with the network {network} to them: {', '.join(ran.layers)}."
 
 
 def _duration(seconds: float) -> str:

@@ -90,7 +90,15 @@ def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Pat
 
 
 def sandbox_of(config: RunConfig) -> Sandbox:
-    """The sandbox of a run: answered from the cache, else queued for the processors, else run by the backend."""
+    """The sandbox of a run: answered from the cache, else queued for the processors, else run by the backend.
+
+    Raises: ConfigError for settings that contradict each other, SandboxUnavailable for what this machine cannot give.
+    """
+    if config.containment == "fenced" and config.allow_network:
+        raise ConfigError(
+            "containment `fenced` keeps scripts from the network, and allow_network opens it: leave out either "
+            "MLE_CONTAINMENT or MLE_ALLOW_NETWORK."
+        )
     cpus = config.parallel_scripts * config.threads
     capacity = Capacity(cpus=cpus, spare_cpus=config.threads, gpus=config.gpus)
     queued = ScheduledSandbox(make_sandbox(config.sandbox, config.containment), capacity)

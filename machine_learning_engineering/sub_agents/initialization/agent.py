@@ -104,7 +104,9 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     working = ranked([one for one in tries if isinstance(one, Attempt)], desk.run.task.metric)
     if not working:
         names = ", ".join(model.model_name for model in models)
-        reasons = [str(one) for one in tries if isinstance(one, MleError)] + why_failed(desk.run, t)
+        keys = [f"{_slot('model_eval', t, j).result_key}_reason" for j in range(1, len(models) + 1)]
+        kept = [desk.state[key] for key in keys if desk.state.get(key)]
+        reasons = [str(one) for one in tries if isinstance(one, MleError)] + why_failed(desk.run, t) + kept
         raise BranchFailed(" ".join([f"solution {t}: none of {names} made a valid submission.", *reasons[:1]]))
     await rank_candidates(desk, t, working)
     best, index = await merge(desk, t, working)
