@@ -18,6 +18,7 @@ from machine_learning_engineering.shared_libraries.execution.sandbox import BACK
 from machine_learning_engineering.shared_libraries.records import Job, Limits
 
 BEAT_SECONDS, LATE_SECONDS = 0.01, 0.05
+MOST_LATE_SECONDS = 0.4  # of all beats together
 SCRIPTS = {
     "sleeps": "import time\ntime.sleep(0.4)\n",
     "computes": "import time\nend = time.monotonic() + 0.4\nwhile time.monotonic() < end:\n    pass\n",
@@ -50,10 +51,14 @@ async def beats_during(work: Awaitable[object]) -> list[float]:
 
 
 def assert_beats(moments: list[float]) -> None:
-    """The gaps are mostly short, and as many as if every one of them was just in time."""
+    """The gaps are mostly short, as many as if every one of them was just in time, and hardly late in all.
+
+    A machine that does other work as well may keep any process waiting, so a single late beat proves nothing.
+    """
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert statistics.median(gaps) <= LATE_SECONDS
     assert len(gaps) >= sum(gaps) / LATE_SECONDS
+    assert sum(max(gap - LATE_SECONDS, 0) for gap in gaps) <= MOST_LATE_SECONDS
 
 
 def job(folder: Path, script: str) -> Job:
@@ -76,11 +81,12 @@ async def test_the_loop_keeps_its_beat_while_a_fork_server_starts(tmp_path: Path
         await sandbox.close()
 
 
-async def test_a_blocked_loop_is_noticed() -> None:
-    """The measure itself: half a second of blocking fails it."""
+@pytest.mark.parametrize("beating", [0.05, 1.0])
+async def test_a_blocked_loop_is_noticed(beating: float) -> None:
+    """The measure itself: half a second of blocking fails it, also among many good beats."""
 
     async def block() -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(beating)
         time.sleep(0.5)  # noqa: ASYNC251 - the very fault
 
     with pytest.raises(AssertionError):

@@ -48,11 +48,12 @@ _FORGOTTEN_SECONDS = 3600.0  # after which an unfinished entry belongs to a proc
 # Signals that a script brings upon itself; SIGBUS may mean a full disk, and SIGKILL comes from others too.
 _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
 _MACHINE_STATE = re.compile(r"MemoryError|No space left|Cannot allocate|out of memory|temporarily unavailable", re.I)
-_LIST_INSTALLED = (
-    "import importlib.metadata, json, sys\n"
-    "names = {f'{one.name}=={one.version}' for one in importlib.metadata.distributions()}\n"
-    "print(json.dumps([sys.version, sorted(names)]))"
-)
+_LIST_INSTALLED = """
+import hashlib, importlib.metadata, json, sys
+files = lambda one: hashlib.sha256((one.read_text("RECORD") or "").encode()).hexdigest()  # their digests
+names = {f"{one.name}=={one.version} {files(one)}" for one in importlib.metadata.distributions()}
+print(json.dumps([sys.version, sorted(names)]))
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -228,7 +229,7 @@ def _tells_of_the_script(execution: Execution) -> bool:
 
 
 def _installed(python: Path) -> str:
-    """The version of an interpreter and of every package that its scripts can import, as JSON."""
+    """The version of an interpreter, and of every package that its scripts can import with what was installed of it."""
     command = [str(python), "-I", "-c", _LIST_INSTALLED]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 

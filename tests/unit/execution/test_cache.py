@@ -208,13 +208,14 @@ async def test_another_package_or_version_is_another_job(tmp_path: Path) -> None
     python = tmp_path / "venv" / "bin" / "python"
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     cached = []
-    for version in ("1.0", "1.0", "1.1"):
+    for version, code in (("1.0", "a"), ("1.0", "a"), ("1.0", "b"), ("1.1", "b")):
         about = site / "thing-1.dist-info"
         about.mkdir(exist_ok=True)
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: thing\nVersion: {version}\n")
+        (about / "RECORD").write_text(f"thing.py,sha256={code},1\n")
         job = make_job(tmp_path, "pass", folder=tmp_path / f"job{len(cached)}", python=python)
         cached.append((await Bench(tmp_path).sandbox.run(job)).cached)
-    assert cached == [False, True, False]
+    assert cached == [False, True, False, False]
 
 
 async def test_an_interpreter_that_is_not_there_is_the_inner_sandboxes_business(bench: Bench) -> None:
