@@ -98,6 +98,7 @@ _FOLLOWED = ("builtins.getattr", "builtins.vars", "sys.modules")  # no rule of t
 _GADGETS = ("__subclasses__", "__globals__", "__builtins__", "__loader__")
 _OPENERS = re.compile(r"open|Path|(read|to)_\w+|load\w*|genfromtxt|dump|save\w*|listdir|walk|glob|remove|rmtree|copy")
 _OUTSIDE = re.compile(r"(/(?!tmp/|tmp$|dev/)\w|~|[A-Za-z]:[\\/]|\.\.([\\/]|$)|file:)")
+_REMOTE = re.compile(r"(https?|ftp|s3|gs|hf)://")
 _MODULE = "*"  # stands for any imported thing without a rule
 _REACHABLE = frozenset({"builtins", "ctypes", "importlib", "os", "pickle", "pty", "socket", "subprocess", "sys"})
 _LONGEST_NAME = 6  # parts; a script may write longer chains, all of one fate
@@ -332,6 +333,8 @@ class _Check:
                 self._add("dynamic_code", call, f"getattr on {name} with a computed name")
         if _OPENERS.fullmatch(_last_name(call.func)) and first and _OUTSIDE.match(first):
             self._add("outside_path", call, first[:100])
+        if _OPENERS.fullmatch(_last_name(call.func)) and first and _REMOTE.match(first):
+            self._add("network", call, first[:100])
         if call.args and isinstance(call.args[0], ast.Call) and _last_name(call.args[0].func) == "dumps":
             self._cleared.add(call.func)  # loads(dumps(x)) copies x
 

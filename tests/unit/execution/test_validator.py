@@ -95,6 +95,7 @@ def test_a_call_of_another_program_is_found_under_any_name(source: str) -> None:
 OTHERS = {
     "native": ["import ctypes", "from ctypes import CDLL", "import numpy as np\nnp.ctypeslib.ctypes.CDLL(None)"],
     "network": [
+        "import pandas as pd\ntrain = pd.read_csv('https://example.org/train.csv')",
         "import socket",
         "import requests\nrequests.get(url)",
         "import urllib.request\nurllib.request.urlopen(u)",
