@@ -65,7 +65,7 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path: Path, kills: int) -
 def test_a_stopped_run_ends_in_order_and_goes_on_later(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C says what is kept, leaves no process, and the journal says that the run was stopped."""
     replies = tiny.replies()
-    slow = tiny.solution(0.0, 2.5).replace("# --- model", "import time; time.sleep(30)\n# --- model")
+    slow = tiny.solution(0.0, 2.5).replace("# --- model", "import time; time.sleep(6)\n# --- model")
     tiny.make_task(tmp_path / "task" / "tiny")
     (tmp_path / "replies.json").write_text(json.dumps(replies | {"model_eval_agent_2_2": [tiny.fenced(slow)]}))
     process = start(tmp_path, "run")
