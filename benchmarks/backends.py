@@ -3,6 +3,7 @@
 import argparse
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,12 +28,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Wall and processor seconds of whole runs by sandbox, the command's own start and its report included."""
     rounds = 1 if options.quick else options.rounds
+    with tempfile.TemporaryDirectory() as home:  # one for all, since a bundled task is drawn anew for each
+        return _in_turns(options.task, rounds, Path(home))
+
+
+def _in_turns(task: str, rounds: int, home: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     print(f"{'sandbox':12} {'round':>5} {'wall':>8} {'processor':>10} {'scripts':>8} {'their wall time':>16}")
     for number in range(rounds):
         for sandbox in _BACKENDS:
-            with tempfile.TemporaryDirectory() as place:
-                row = {"sandbox": sandbox, "round": number, **_run(options.task, sandbox, Path(place))}
+            row = {"sandbox": sandbox, "round": number, **_run(task, sandbox, home)}
             rows.append(row)
             print(
                 f"{sandbox:12} {number:5} {row['wall_s']:6.1f} s {row['cpu_s']:8.1f} s {row['scripts']:8} "
@@ -43,25 +48,27 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     scores = {row["score"] for row in rows}
     print(f"subprocess over warm: {cold / warm:.2f}; scores {sorted(scores)}; load {busy()}")
     return {
-        "benchmark": "backends", "task": options.task, "rows": rows, "ratio": round(cold / warm, 3),
+        "benchmark": "backends", "task": task, "rows": rows, "ratio": round(cold / warm, 3),
         "same_score": len(scores) == 1, "target_met": cold / warm >= _TARGET_RATIO, "load": busy(),
     }  # fmt: skip
 
 
-def _run(task: str, sandbox: str, place: Path) -> dict[str, Any]:
-    """One run from the command line, with a home of its own."""
+def _run(task: str, sandbox: str, home: Path) -> dict[str, Any]:
+    """One run from the command line, in a home whose cache is empty."""
+    for leftover in (home / "cache", home / "run"):
+        shutil.rmtree(leftover, ignore_errors=True)
     command = [sys.executable, "-m", "machine_learning_engineering.cli", "run", task, "--sandbox", sandbox, "--json"]
     before, begun = _children_seconds(), time.perf_counter()
     done = subprocess.run(
-        [*command, "--out", str(place / "run")],
-        env={**os.environ, "MLE_HOME": str(place / "home")},
+        [*command, "--out", str(home / "run")],
+        env={**os.environ, "MLE_HOME": str(home)},
         capture_output=True,
         text=True,
     )
     wall = time.perf_counter() - begun
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")
-    entries = read_journal(place / "run")
+    entries = read_journal(home / "run")
     ran = [entry.execution.execution_time for entry in entries if isinstance(entry, ScriptRun)]
     published = [entry for entry in entries if entry.kind == "published"]
     return {
