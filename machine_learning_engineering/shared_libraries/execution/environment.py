@@ -17,6 +17,7 @@ _THREAD_COUNTS = (
     "VECLIB_MAXIMUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
+_GPUS = "CUDA_VISIBLE_DEVICES"
 _FIXED = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -25,12 +26,11 @@ _FIXED = {
     "PYTHONUNBUFFERED": "1",  # what a killed script printed is not lost
     "PYTHONDONTWRITEBYTECODE": "1",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads of scripts that run side by side do not spin against each other
-    "CUDA_VISIBLE_DEVICES": "",  # a script that may use GPUs is told of its own
+    _GPUS: "",  # a script that may use GPUs is told of its own
     "MPLBACKEND": "Agg",
     "TOKENIZERS_PARALLELISM": "false",
 }
 TOKEN = "MLE_JOB"
-_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapping[str, str]) -> dict[str, str]:
@@ -43,8 +43,9 @@ def script_environment(job: Job, home: Path, temp: Path, token: str, outer: Mapp
     seed = {} if job.seed is None else {"MLE_SEED": str(job.seed)}
     environment = {**common_environment(job.limits.threads, outer), **places, **seed, TOKEN: token}
     if job.limits.gpus:  # where no scheduler gave it any, it has those of the sandbox
-        environment |= {_GPUS: ",".join(job.devices) or outer.get(_GPUS, "")}
-        environment = {name: value for name, value in environment.items() if name != _GPUS or value}
+        del environment[_GPUS]
+        if named := ",".join(job.devices) or outer.get(_GPUS):
+            environment[_GPUS] = named
     return environment
 
 

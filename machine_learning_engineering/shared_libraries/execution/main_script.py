@@ -143,17 +143,15 @@ class Script:
 
 def _let_go() -> list["weakref.ref[types.ModuleType]"]:
     """Forgets the script and the modules that it has imported; in the order in which they may lose their globals."""
-    own = _own_modules()
-    for name in [name for name, module in sys.modules.items() if module in own]:
-        del sys.modules[name]
-    return [weakref.ref(module) for module in own]
+    own = [sys.modules.pop(name, None) for name in _own_names()]  # a script may have removed some itself
+    sys.modules.pop("__mp_main__", None)  # the script once more
+    return [weakref.ref(module) for module in own if isinstance(module, types.ModuleType)]
 
 
-def _own_modules() -> list[types.ModuleType]:
+def _own_names() -> list[str]:
     """The script and the modules that it has imported, the last one first; they stand behind the ready-made ones."""
     newer = itertools.takewhile(lambda name: name != _Noted.newest, reversed(sys.modules))
-    own = [sys.modules["__main__"], *(sys.modules[name] for name in newer if name not in _Noted.ready_made)]
-    return [module for module in own if isinstance(module, types.ModuleType)]
+    return ["__main__", *(name for name in newer if name not in _Noted.ready_made)]
 
 
 def _refresh(environment: dict[str, str], seed: int | None) -> None:

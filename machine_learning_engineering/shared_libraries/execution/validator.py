@@ -331,10 +331,11 @@ class _Check:
         if "builtins.getattr" in callee and len(call.args) > 1 and self._names.fold(call.args[1]) is None:
             for name in self._names.resolve(call.args[0]) - {_MODULE}:
                 self._add("dynamic_code", call, f"getattr on {name} with a computed name")
-        if _OPENERS.fullmatch(_last_name(call.func)) and first and _OUTSIDE.match(first):
-            self._add("outside_path", call, first[:100])
-        if _OPENERS.fullmatch(_last_name(call.func)) and first and _REMOTE.match(first):
-            self._add("network", call, first[:100])
+        if first and _OPENERS.fullmatch(_last_name(call.func)):
+            if _OUTSIDE.match(first):
+                self._add("outside_path", call, first[:100])
+            if _REMOTE.match(first):
+                self._add("network", call, first[:100])
         if call.args and isinstance(call.args[0], ast.Call) and _last_name(call.args[0].func) == "dumps":
             self._cleared.add(call.func)  # loads(dumps(x)) copies x
 
