@@ -114,7 +114,7 @@ def render_imports(names: Iterable[str]) -> str:
     for module, name, alias in (_imports()[name] for name in names if name in _imports()):
         modules.setdefault(module, set()).add(f"{name} as {alias}" if alias != name else name)
     lines = [_import_line(module, names) for module, names in modules.items()]
-    own = {"pathlib", "collections.abc", "itertools", "functools", "typing"}
+    own = {"pathlib", "collections.abc", "itertools", "functools", "typing", "warnings"}
     groups = [[x for x in lines if (x.split()[1] in own) is standard] for standard in (True, False)]
     ordered = [sorted(group, key=lambda line: (line.startswith("from"), line.split()[1])) for group in groups if group]
     return "\n\n".join("\n".join(group) for group in ordered)

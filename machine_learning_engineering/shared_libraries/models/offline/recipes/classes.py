@@ -4,6 +4,7 @@
 Each model is fitted on the training rows `fit` with classes `y` and gives each of `rows` its class probabilities.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from scipy.special import softmax
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.multiclass import OneVsRestClassifier
@@ -140,12 +142,12 @@ def linear__squares(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.
 
 
 def kernel(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Kernel ridge regression of each class around 300 of at most 20,000 training rows, on normal scores; its
+    """Kernel ridge regression of each class around 200 or 300 of at most 20,000 training rows, on normal scores; its
     leave-one-out answers turn into probabilities by logistic regression."""
     train, new = scaled(fit, y, rows)
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
-    train, y = train[drawn], y[drawn]
-    left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, widths=(0.15, 0.4, 1.0), centres=300)
+    train, y, centres = train[drawn], y[drawn], 200 if len(fit) < 1_500 else 300
+    left_out, answers = kernel_ridge(train, np.eye(len(CLASSES))[y], new, (0.2, 0.7), centres)
     return probabilities(LogisticRegression(C=16.0, max_iter=1_000), left_out, y, answers)
 
 
@@ -180,14 +182,17 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of two small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
+    """The mean of two small neural networks on normal scores: few rows are learnt at once, many in small batches."""
     train, new = scaled(fit, y, rows)
-    settings = {"alpha": 1.0, "batch_size": min(64, len(fit)), "learning_rate_init": 0.006}
+    if len(fit) < 1_500:
+        settings = {"solver": "lbfgs", "alpha": len(fit) / 40, "max_iter": 40}
+    else:
+        epochs = min(15, max(2, 60_000 // len(fit)))
+        settings = {"alpha": 1.0, "batch_size": 64, "learning_rate_init": 0.006, "max_iter": epochs}
     models = [MLPClassifier(hidden_layer_sizes=(32,), random_state=SEED + k, **settings) for k in range(2)]
-    for _ in range(min(15, max(2, 60_000 // len(fit)))):
-        for model in models:
-            model.partial_fit(train, y, classes=np.arange(len(CLASSES)))
-    return np.mean([model.predict_proba(new) for model in models], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # so few steps are meant: they keep the networks smooth
+        return np.mean([probabilities(model, train, y, new) for model in models], axis=0)
 
 
 def words_linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:

@@ -29,10 +29,10 @@ def read__mixed(path: str) -> pd.DataFrame:
     return spelt(rows, path)
 
 
-def floats(cells: pd.DataFrame) -> pd.DataFrame:
+def floats(cells: pd.DataFrame) -> np.ndarray:
     """Cells as floats that 32 bits can hold; what is infinite or no number is missing."""
-    numbers = cells.apply(pd.to_numeric, errors="coerce").astype(float)
-    return numbers.where(np.isfinite(numbers)).clip(-1e38, 1e38)
+    numbers = np.column_stack([pd.to_numeric(cells[name], errors="coerce").astype(float) for name in cells])
+    return np.where(np.isfinite(numbers), numbers, np.nan).clip(-1e38, 1e38)
 
 
 def spelt(rows: pd.DataFrame, path: str) -> pd.DataFrame:

@@ -66,8 +66,9 @@ def products(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.nd
 
 def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> list[np.ndarray]:
     """Columns with mean 0 and deviation 1 on the training rows; a missing cell counts as average."""
-    mean, deviation = fit[columns].mean(), fit[columns].std().replace(0, 1)
-    return [((part[columns] - mean) / deviation).fillna(0).to_numpy() for part in (fit, rows)]
+    mean, deviation = fit[columns].mean().to_numpy(), fit[columns].std().replace(0, 1).to_numpy()
+    scores = [(part[columns].to_numpy() - mean) / deviation for part in (fit, rows)]
+    return [np.where(np.isnan(score), 0, score) for score in scores]
 
 
 @once
@@ -240,6 +241,8 @@ def inputs(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndar
 def filled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The same, with the median of its column in place of each missing value."""
     train, new = inputs(fit, y, rows)
+    if not np.isnan(train).any() and not np.isnan(new).any():
+        return [train, new]
     fill = SimpleImputer(strategy="median", keep_empty_features=True).fit(train)
     return [fill.transform(part) for part in (train, new)]
 

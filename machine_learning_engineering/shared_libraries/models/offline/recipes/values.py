@@ -4,12 +4,14 @@
 Each model is fitted on the training rows `fit` with target `y` and predicts `rows`, on the scale of `y`.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsRegressor
@@ -147,10 +149,11 @@ def linear__squares(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.
 
 
 def kernel(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Kernel ridge regression with Gaussian kernels around 300 of at most 20,000 training rows, on normal scores."""
+    """Kernel ridge regression with Gaussian kernels around 200 or 300 of 20,000 training rows, on normal scores."""
     train, new = scaled(fit, y, rows)
     drawn = np.random.default_rng(SEED).permutation(len(fit))[:20_000]
-    return kernel_ridge(train[drawn], y[drawn, None], new, widths=(0.15, 0.4, 1.0), centres=300)[1][:, 0]
+    centres = 200 if len(fit) < 1_500 else 300
+    return kernel_ridge(train[drawn], y[drawn, None], new, (0.2, 0.7), centres)[1][:, 0]
 
 
 def kernel__dense(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -169,15 +172,19 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of two small neural networks on normal scores, each shown up to 60,000 rows in small batches."""
+    """The mean of two small neural networks on normal scores: few rows are learnt at once, many in small batches."""
     train, new = scaled(fit, y, rows)
-    mean, deviation, batch = y.mean(), y.std() or 1.0, min(64, len(fit))
-    settings = {"hidden_layer_sizes": (32,), "alpha": 0.3, "batch_size": batch, "learning_rate_init": 0.006}
-    models = [MLPRegressor(random_state=SEED + k, **settings) for k in range(2)]
-    for _ in range(min(15, max(2, 60_000 // len(fit)))):
-        for model in models:
-            model.partial_fit(train, (y - mean) / deviation)
-    return np.mean([model.predict(new) for model in models], axis=0) * deviation + mean
+    mean, deviation = y.mean(), y.std() or 1.0
+    if len(fit) < 1_500:
+        settings = {"solver": "lbfgs", "alpha": len(fit) / 100, "max_iter": 40}
+    else:
+        epochs = min(15, max(2, 60_000 // len(fit)))
+        settings = {"alpha": 0.3, "batch_size": 64, "learning_rate_init": 0.006, "max_iter": epochs}
+    models = [MLPRegressor(hidden_layer_sizes=(32,), random_state=SEED + k, **settings) for k in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # so few steps are meant: they keep the networks smooth
+        answers = [model.fit(train, (y - mean) / deviation).predict(new) for model in models]
+    return np.mean(answers, axis=0) * deviation + mean
 
 
 def words_linear(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
