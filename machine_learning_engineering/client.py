@@ -115,12 +115,14 @@ async def solve(
 
 async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "Run":
     """The run, and libraries that scripts will need on their way: a new run loads them while it reads its data."""
-    from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
+    from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 
     sandbox = sandbox_of(config)
     try:
         if out is None or not out.exists():
             await sandbox.warm_up(config.threads)
+        from machine_learning_engineering.shared_libraries.runs.opening import open_run  # meanwhile: it takes pandas
+
         run = open_run(request, config, sandbox, out)
     except BaseException:
         await sandbox.close()

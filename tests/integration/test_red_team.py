@@ -12,7 +12,8 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
-from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
+from machine_learning_engineering.shared_libraries.runs.opening import open_run
+from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 from machine_learning_engineering.shared_libraries.scoring.leaks import find_leaks
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
 from tests.fixtures import tiny

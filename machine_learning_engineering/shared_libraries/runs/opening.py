@@ -10,12 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
+from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import RunStarted
 from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
-from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
-from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox, make_sandbox
-from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
+from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import remove
 from machine_learning_engineering.shared_libraries.models.registry import make_model
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
@@ -87,24 +85,6 @@ def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Pat
     write_atomically(folder / "run.json", (json.dumps(about, indent=2) + "\n").encode())
     register(folder)
     return Run(config, task, folder, journal, sandbox)
-
-
-def sandbox_of(config: RunConfig) -> Sandbox:
-    """The sandbox of a run: answered from the cache, else queued for the processors, else run by the backend.
-
-    Raises: ConfigError for settings that contradict each other, SandboxUnavailable for what this machine cannot give.
-    """
-    if config.containment == "fenced" and config.allow_network:
-        raise ConfigError(
-            "containment `fenced` keeps scripts from the network, and allow_network opens it: leave out either "
-            "MLE_CONTAINMENT or MLE_ALLOW_NETWORK."
-        )
-    cpus = config.parallel_scripts * config.threads
-    capacity = Capacity(cpus=cpus, spare_cpus=config.threads, gpus=config.gpus)
-    queued = ScheduledSandbox(make_sandbox(config.sandbox, config.containment), capacity)
-    if config.cache_gb == 0:
-        return queued
-    return CachedSandbox(queued, data_home() / "cache", int(config.cache_gb * 2**30))
 
 
 def _folder(request: TaskRequest, out: Path | None) -> Path:

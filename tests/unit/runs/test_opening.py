@@ -7,7 +7,8 @@ import pytest
 from machine_learning_engineering.client import find_request
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import JournalError
-from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
+from machine_learning_engineering.shared_libraries.runs.opening import open_run
+from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 
 
 def table(path: Path, name: str) -> Path:

@@ -12,9 +12,10 @@ from machine_learning_engineering.shared_libraries.code_util import STAGES
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.runs.attempt import attempt
-from machine_learning_engineering.shared_libraries.runs.opening import open_run, sandbox_of
+from machine_learning_engineering.shared_libraries.runs.opening import open_run
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 from tests.fixtures import tiny
 
 # The final view is the only one that shows all rows.
