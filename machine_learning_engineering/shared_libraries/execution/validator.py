@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Collection
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -162,28 +162,42 @@ def _prefixes(dotted: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
+class _Rules:
+    """The rules of a policy by dotted name; `parents` are names that lead to those of a rule."""
+
+    def __init__(self, rows: tuple[tuple[Rule, str], ...]) -> None:
+        self._rows = rows
+        followed = [name for _, name in rows] + [f"{name}." for name in _FOLLOWED]
+        self.parents = {parent for name in followed for parent in _prefixes(name)[:-1]}
+        self.broken_by = lru_cache(maxsize=4096)(self._broken_by)
+
+    def _broken_by(self, dotted: str) -> Rule | None:
+        names = _prefixes(dotted)
+        return next((rule for rule, pattern in self._rows if any(fnmatchcase(name, pattern) for name in names)), None)
+
+
+_rules_of = lru_cache(maxsize=8)(_Rules)  # scripts of a run use the same names again and again
+
+
 class _Names:
     """What each expression of a script may stand for: dotted names, over all scopes and assignments at once."""
 
-    def __init__(self, tree: ast.Module, policy: Policy) -> None:
-        self._rows = [(rule, name) for rule, names in policy.names.items() for name in names]
-        followed = [name for _, name in self._rows] + [f"{name}." for name in _FOLLOWED]
-        self._parents = {parent for name in followed for parent in _prefixes(name)[:-1]}
-        self.rule = cache(self._rule)
+    def __init__(self, nodes: list[ast.AST], policy: Policy) -> None:
+        self._rules = _rules_of(tuple((rule, name) for rule, names in policy.names.items() for name in names))
         self._bound: dict[str, frozenset[str]] = {}
         self._constants: dict[str, str | None] = {}
         self._stars = ["builtins"]
         self._resolved: dict[ast.AST, frozenset[str]] = {}
-        for node in ast.walk(tree):
+        for node in nodes:
             self._learn(node)
         self._resolved.clear()  # what was resolved before the last name was bound
 
-    def _rule(self, dotted: str) -> Rule | None:
-        names = _prefixes(dotted)
-        return next((rule for rule, pattern in self._rows if any(fnmatchcase(name, pattern) for name in names)), None)
+    def rule(self, dotted: str) -> Rule | None:
+        """The rule that a dotted name breaks."""
+        return self._rules.broken_by(dotted)
 
     def _known(self, dotted: str) -> str:
-        return dotted if dotted in self._parents or self.rule(dotted) else _MODULE
+        return dotted if dotted in self._rules.parents or self.rule(dotted) else _MODULE
 
     def _learn(self, node: ast.AST) -> None:
         match node:
@@ -300,9 +314,10 @@ class _Check:
     ) -> None:
         self.findings: dict[tuple[int, int, Rule], Finding] = {}
         self._policy, self._lines, self._texts, self._at = policy, lines, texts, at
-        self._names = _Names(tree, policy)
+        nodes = [*ast.walk(tree)]
+        self._names = _Names(nodes, policy)
         self._cleared: set[ast.AST] = set()  # names of calls that were looked at with their arguments
-        for node in ast.walk(tree):  # a call comes before its parts
+        for node in nodes:  # a call comes before its parts
             self._look(node)
 
     def _look(self, node: ast.AST) -> None:
