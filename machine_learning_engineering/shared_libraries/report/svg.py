@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from machine_learning_engineering.shared_libraries.report.painter import PAINTER
+
 _TAGS = {"svg", "g", "path", "line", "rect", "text", "circle"}
 _ATTRIBUTES = {
     *("viewBox", "width", "height", "transform", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "dx", "dy"),
@@ -52,10 +54,7 @@ _CONFIG = {
 
 def draw(spec: dict[str, Any], label: str) -> Markup:
     """The picture of a specification, with `label` for those who do not see it. Texts in it may be hostile."""
-    import vl_convert
-
-    whole = {"background": None, "padding": 4, "config": _CONFIG, **spec}
-    return clean(vl_convert.vegalite_to_svg(whole, vl_version="5.20", allowed_base_urls=[]), label)
+    return clean(PAINTER.draw({"background": None, "padding": 4, "config": _CONFIG, **spec}), label)
 
 
 def clean(svg: str, label: str) -> Markup:
