@@ -261,6 +261,7 @@ def constants(card: TaskCard) -> list[Part]:
         **columns,
         "LEVEL": float(card.metric.name.partition("@")[2] or 0),
         "SCALE": _scale(card),
+        "ROWS": card.profile.train_rows,
         "SEED": card.seed,
         "THREADS": card.threads,
     }

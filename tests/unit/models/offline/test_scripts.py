@@ -140,3 +140,27 @@ def test_rows_are_checked_once_and_not_fitted_on(variant: str, many: int) -> Non
         assert not set(train["house"].iloc[fit]) & set(train["house"].iloc[check])
     if variant == "time":
         assert train["day"].iloc[fit].max() < train["day"].iloc[check].min()
+
+
+@pytest.mark.parametrize(("many", "solver"), [(300, "lbfgs"), (3_000, "adam")])
+@pytest.mark.parametrize(("metric", "network"), [(RMSE, "MLPRegressor"), (AUC, "MLPClassifier")])
+def test_a_network_learns_a_part_of_the_rows_as_it_learns_all(
+    metric: Metric, network: str, many: int, solver: str
+) -> None:
+    base = card("candidate", metric)
+    asked = base.model_copy(update={"profile": base.profile.model_copy(update={"train_rows": many})})
+    parts, solvers = parts_of(design.script(asked, ["network"]).render()), []
+
+    class Noted(parts[network]):  # type: ignore[misc]
+        def fit(self, *rows: Any) -> Any:
+            solvers.append(self.solver)
+            return super().fit(*rows)
+
+    parts[network], parts["scaled"] = Noted, lambda fit, y, rows: (fit.to_numpy(), rows.to_numpy())
+    inputs = pd.DataFrame(np.random.default_rng(0).normal(size=(many, 3)), columns=list("abc"))
+    y = (inputs["a"] > 0).to_numpy(int)
+    for part in (many * 4 // 10, many):
+        answers = parts["network"](inputs[:part], y[:part], inputs[:50])
+        assert np.corrcoef(answers if answers.ndim == 1 else answers[:, 1], inputs["a"][:50])[0, 1] > 0.7
+
+    assert set(solvers) == {solver}

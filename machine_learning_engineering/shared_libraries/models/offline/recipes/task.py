@@ -18,5 +18,6 @@ TEXTS: list[str] = []
 DATES: list[str] = []
 LEVEL: float = 0.5
 SCALE: float = 1.0
+ROWS: int = 0
 SEED: int = 0
 THREADS: int = 1
