@@ -102,23 +102,20 @@ async def solve(
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
     run = await _open(request, config or RunConfig.from_env(), out)
-    from machine_learning_engineering.shared_libraries.report.painter import PAINTER
     from machine_learning_engineering.shared_libraries.runs.run import to_the_end
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
     if listener is not None:
         run.journal.listen(listener)
-    try:
-        publisher = await run_pipeline(run)
-        assert publisher.winner is not None  # run_pipeline raises where nothing was published
-        await to_the_end(_report(run.folder))
-    finally:
-        PAINTER.close()  # a run that ends early had perhaps started it
+    publisher = await run_pipeline(run)
+    assert publisher.winner is not None  # run_pipeline raises where nothing was published
+    await to_the_end(_report(run.folder))
     return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
 
 
 async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "Run":
-    """The run, and libraries that scripts will need on their way: a new run loads them while it reads its data."""
+    """The run, and libraries that scripts will need on their way: a new run begins to load them before it imports its
+    own and reads its data."""
     from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 
     sandbox = sandbox_of(config)

@@ -9,7 +9,7 @@ from pathlib import Path
 from google.adk.agents.invocation_context import InvocationContext
 from google.genai import types
 
-from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.errors import JournalError, PictureError
 from machine_learning_engineering.shared_libraries.report.page import build_report
 from machine_learning_engineering.shared_libraries.report.pictures import leaderboard_png, score_png
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
@@ -46,8 +46,8 @@ def _drawn(draw: Callable[[Story], bytes | None], story: Story) -> bytes | None:
     """A picture; None where the library that draws fails, since nobody's run is to be hidden for that."""
     try:
         return draw(story)
-    except (RuntimeError, ValueError) as exc:
-        logging.getLogger(__name__).warning("a picture of %s could not be drawn: %s", story.folder, exc)
+    except PictureError as exc:
+        logging.getLogger(__name__).warning("%s: %s", story.folder, exc)
         return None
 
 

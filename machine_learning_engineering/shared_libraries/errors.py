@@ -13,6 +13,7 @@ MleError                      shown to people as one sentence, exit code 2, no t
 ├── SandboxError              our machinery for running scripts failed (never a script's own error)
 │   ├── SandboxUnavailable    this machine lacks what the requested sandbox needs
 │   └── WorkerBroken          a worker died without a result
+├── PictureError              a picture of a report could not be drawn
 └── JournalError              a run's journal is unreadable, in use, or does not match the run
 
 A script that fails, times out or is killed is not an error: it is an `Execution` with an `outcome`.
@@ -84,6 +85,10 @@ class WorkerBroken(SandboxError):
 
 class QueueFull(SandboxError):
     """More jobs wait than the scheduler lets wait."""
+
+
+class PictureError(MleError):
+    """A picture of a report could not be drawn."""
 
 
 class JournalError(MleError):

@@ -26,7 +26,6 @@ from machine_learning_engineering.shared_libraries.report.graph import HEIGHT, W
 from machine_learning_engineering.shared_libraries.report.lineage import Edge, decided
 from machine_learning_engineering.shared_libraries.report.listing import Line, code, cut, difference, prose, visible
 from machine_learning_engineering.shared_libraries.report.node import Node
-from machine_learning_engineering.shared_libraries.report.painter import PAINTER
 from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files
@@ -93,11 +92,7 @@ def build_report(folder: Path, live: bool = False) -> Path:
     """
     story = read_story(folder.absolute())
     evidence = gather(story)
-    try:
-        figures = _figures(story, evidence)
-    finally:
-        if not live:  # else it will be needed again soon
-            PAINTER.close()
+    figures = _figures(story, evidence)
     html = b""
     for budget in _BUDGETS:
         html = render(story, evidence, figures, live and story.status == "going on", budget).encode(errors="replace")
@@ -110,15 +105,12 @@ def build_report(folder: Path, live: bool = False) -> Path:
 
 def keep_report(folder: Path) -> Path:
     """The path of a run's report, after renewing it every few seconds until the run has ended."""
-    try:
-        while True:
-            story = read_story(folder.absolute())
-            path = build_report(folder, live=True)
-            if story.status != "going on":
-                return path
-            time.sleep(_EVERY)
-    finally:
-        PAINTER.close()
+    while True:
+        story = read_story(folder.absolute())
+        path = build_report(folder, live=True)
+        if story.status != "going on":
+            return path
+        time.sleep(_EVERY)
 
 
 def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool, budget: int) -> str:

@@ -1,88 +1,103 @@
-"""Vega-Lite specifications become SVG in a process of its own: for half a second after its start, the library that
-draws lets no other thread of its process run."""
+"""Pictures, drawn in a process of its own: for half a second after its start, the library that draws lets no other
+thread of its process run."""
 
 import atexit
+import base64
 import importlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
+from machine_learning_engineering.shared_libraries.errors import PictureError
 from machine_learning_engineering.shared_libraries.execution.environment import common_environment
 
-_LOOP = """\
-import json, sys
-import vl_convert
-
-def draw(spec):
-    return vl_convert.vegalite_to_svg(spec, vl_version="5.20", allowed_base_urls=[])
-
-draw({"data": {"values": [{}]}, "mark": "point"})
-for line in sys.stdin:
-    try:
-        answer = {"svg": draw(json.loads(line))}
-    except ValueError as exc:
-        answer = {"error": str(exc)}
-    print(json.dumps(answer), flush=True)
-"""
+_SCRIPT = Path(__file__).with_name("painter_process.py")
+_IDLE = 60.0  # seconds after which another process is asked
+_PATIENCE = 90  # seconds after which the process ends by itself
 
 
 class Painter:
-    """A process that draws. It starts when it is needed, or ahead, and ends when it is closed or this process ends."""
+    """A process that draws. It starts when it is needed, or ahead, and ends when it has been idle, is closed, or with
+    this process. Every picture raises PictureError where it cannot be drawn.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._asked = 0.0
 
     def start(self) -> None:
         """Starts the process unless there is one; returns at once."""
-        self._running()
-
-    def draw(self, spec: dict[str, Any]) -> str:
-        """The SVG of a specification.
-
-        Raises: ValueError for one that cannot be drawn, OSError if the process cannot start or ends.
-        """
         with self._lock:
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                process.stdin.write(json.dumps(spec) + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                if not line:
-                    raise BrokenPipeError("the process that draws pictures has ended")
-            except OSError:
-                self.close()
-                raise
-        answer: dict[str, str] = json.loads(line)
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer["svg"]
+            self._running()
 
-    def _running(self) -> subprocess.Popen[str]:
-        with self._lock:
-            if self._process is None:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _LOOP],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    encoding="utf-8",
-                    env=common_environment(1, os.environ),  # no secret is for a library that reads strangers' texts
-                    start_new_session=True,  # Ctrl-C is for the run, which may still want its report
-                )
-            return self._process
+    def svg(self, spec: dict[str, Any]) -> str:
+        """The SVG of a Vega-Lite specification."""
+        return self._ask("svg", spec)
+
+    def png(self, spec: dict[str, Any]) -> bytes:
+        """The PNG of a Vega-Lite specification, two pixels to a point."""
+        return base64.b64decode(self._ask("png", spec))
+
+    def png_of_svg(self, svg: str) -> bytes:
+        """The PNG of an SVG, two pixels to a point."""
+        return base64.b64decode(self._ask("png_of_svg", svg))
 
     def close(self) -> None:
         """Ends the process, if there is one; the next picture starts another."""
         with self._lock:
-            process, self._process = self._process, None
-            if process:
-                process.kill()
-                process.communicate()
+            self._end()
+
+    def _ask(self, what: str, of: object) -> str:
+        request = json.dumps([what, of], default=float) + "\n"
+        with self._lock:
+            try:
+                process = self._running()
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(request)
+                process.stdin.flush()
+                answer: dict[str, str] = json.loads(process.stdout.readline() or '{"error": "its process has ended"}')
+            except (OSError, json.JSONDecodeError) as exc:
+                self._end()
+                raise PictureError(f"a picture could not be drawn ({exc}). Try again.") from exc
+            except BaseException:  # an answer that nobody has read would be taken for the next one's
+                self._end()
+                raise
+            self._asked = time.monotonic()
+        if "error" in answer:
+            raise PictureError(f"a picture could not be drawn ({answer['error']}). Try again.")
+        return answer["made"]
+
+    def _running(self) -> subprocess.Popen[str]:
+        """A process that will not end just now."""
+        now = time.monotonic()
+        if self._process and (self._process.poll() is not None or now - self._asked > _IDLE):
+            self._end()
+        if self._process is None:
+            found = os.pathsep.join(filter(None, sys.path))  # packages lie where this process finds them
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_SCRIPT), str(_PATIENCE)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                encoding="utf-8",
+                # No secret is for a library that reads strangers' texts.
+                env={**common_environment(1, os.environ), "PYTHONPATH": found},
+                start_new_session=True,  # Ctrl-C is for the run, which may still want its report
+            )
+            self._asked = now
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.communicate()
 
 
 PAINTER = Painter()

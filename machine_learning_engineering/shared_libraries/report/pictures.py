@@ -5,6 +5,7 @@ from typing import Any
 
 from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.node import Node
+from machine_learning_engineering.shared_libraries.report.painter import PAINTER
 from machine_learning_engineering.shared_libraries.report.plots import score_over_time
 from machine_learning_engineering.shared_libraries.report.story import Story
 
@@ -27,27 +28,23 @@ _LIGHT = {
 
 def leaderboard_png(story: Story) -> bytes | None:
     """The best scripts as a table; None where no script has a score yet."""
-    import vl_convert
-
     ranks = story.leaderboard[:_MOST_ROWS]
     if not ranks:
         return None
     head = {"row": 0, "rank": "", "title": "script", "score": story.metric.name, "seconds": "seconds", "what": ""}
     rows = [head, *(_row(n, node, story.winner) for n, node in enumerate(ranks, 1))]
-    return bytes(vl_convert.vegalite_to_png(_table(rows), vl_version="5.20", scale=2, allowed_base_urls=[]))
+    return PAINTER.png(_table(rows))
 
 
 def score_png(story: Story) -> bytes | None:
     """Score over time; None where no script has a score yet."""
-    import vl_convert
-
     figure = score_over_time(story)
     if figure is None:
         return None
     svg = re.sub(r"var\(--([a-z0-9]+)\)", lambda match: _LIGHT.get(match[1], _LIGHT["ink"]), str(figure.svg))
     head, body = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).split(">", 1)
     ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    return bytes(vl_convert.svg_to_png(f"{head}>{ground}{body}", scale=2))
+    return PAINTER.png_of_svg(f"{head}>{ground}{body}")
 
 
 def _row(rank: int, node: Node, winner: Node | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ _CONFIG = {
 
 def draw(spec: dict[str, Any], label: str) -> Markup:
     """The picture of a specification, with `label` for those who do not see it. Texts in it may be hostile."""
-    return clean(PAINTER.draw({"background": None, "padding": 4, "config": _CONFIG, **spec}), label)
+    return clean(PAINTER.svg({"background": None, "padding": 4, "config": _CONFIG, **spec}), label)
 
 
 def clean(svg: str, label: str) -> Markup:

@@ -29,11 +29,11 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
     """The agent of phase 5; afterwards `final/` holds a valid submission and the script that made it."""
 
     async def work(desk: Desk) -> None:
-        ready = asyncio.create_task(asyncio.to_thread(get_ready))
-        ready.add_done_callback(note_failure)  # the report itself tells of it
         best = ranked([one for one in run.attempts if one.slot.stage.kind == "solution"], run.task.metric)
         if not best:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
+        ready = asyncio.create_task(asyncio.to_thread(get_ready))
+        ready.add_done_callback(note_failure)  # the report itself tells of it
         best = await prefer_baseline(run, best)
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
         settled = await _settle_blend(run, publisher, blended) if blended else None

@@ -3,14 +3,14 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from machine_learning_engineering.shared_libraries.report import page
+from machine_learning_engineering.shared_libraries.errors import PictureError
 from machine_learning_engineering.shared_libraries.report.painter import PAINTER, Painter, get_ready
-from tests.unit.report.journals import Diary
 
 SPEC = {"data": {"values": [{"a": 1, "b": "<x>"}]}, "mark": "bar", "encoding": {"x": {"field": "a"}}}
 
@@ -23,46 +23,81 @@ def painter() -> Iterator[Painter]:
 
 
 def test_it_draws_again_and_again(painter: Painter) -> None:
-    first, second = painter.draw(SPEC), painter.draw(SPEC)
+    first, second = painter.svg(SPEC), painter.svg(SPEC)
 
     assert first == second
     assert first.startswith("<svg")
 
 
 def test_a_specification_that_cannot_be_drawn_is_told_and_the_next_is_drawn(painter: Painter) -> None:
-    with pytest.raises(ValueError, match="conversion failed"):
-        painter.draw({"mark": "nonsense"})
+    with pytest.raises(PictureError, match="conversion failed"):
+        painter.svg({"mark": "nonsense"})
 
-    assert painter.draw(SPEC).startswith("<svg")
+    assert painter.svg(SPEC).startswith("<svg")
 
 
-def test_a_process_that_ends_is_told_and_replaced(painter: Painter) -> None:
-    painter.draw(SPEC)
+def test_a_process_that_has_ended_is_replaced(painter: Painter) -> None:
+    first = painter.svg(SPEC)
     assert painter._process is not None
     os.kill(painter._process.pid, signal.SIGKILL)
+    painter._process.wait()
 
-    with pytest.raises(BrokenPipeError):
-        painter.draw(SPEC)
-    assert painter.draw(SPEC).startswith("<svg")
+    assert painter.svg(SPEC) == first
+
+
+def test_a_process_that_ends_while_it_draws_is_told(painter: Painter) -> None:
+    painter.svg(SPEC)
+    assert painter._process is not None
+    os.kill(painter._process.pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (painter._process.pid, signal.SIGKILL)).start()
+
+    with pytest.raises(PictureError, match=r"ended|Broken pipe"):
+        painter.svg(SPEC)
+    assert painter.svg(SPEC).startswith("<svg")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_it_gets_no_key(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary")
-    painter.draw(SPEC)
+    painter.svg(SPEC)
     assert painter._process is not None
 
     assert b"canary" not in Path(f"/proc/{painter._process.pid}/environ").read_bytes()
 
 
-def test_it_ends_with_the_report(tmp_path: Path) -> None:
-    get_ready()
-    process = PAINTER._process
-    assert process is not None
-    diary = Diary(tmp_path)
-    diary.begin(100)
-    diary.ran(101, "init_code_1_1")
-    diary.scored(101, "init_code_1_1", 0.25)
+def test_an_interrupted_answer_is_not_taken_for_the_next_ones(painter: Painter) -> None:
+    painter.svg(SPEC)
+    assert painter._process is not None
+    os.kill(painter._process.pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        painter.svg({**SPEC, "title": "first"})
 
-    assert "<svg" in page.build_report(diary.save()).read_text()
-    assert process.poll() is not None
+    assert "first" not in painter.svg({**SPEC, "title": "second"})
+
+
+def test_packages_are_found_where_this_process_finds_them(
+    painter: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vl_convert.py").write_text("def vegalite_to_svg(spec, **settings): return 'of another package'")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert painter.svg(SPEC) == "of another package"
+
+
+def test_a_module_of_the_current_folder_is_not_imported(
+    painter: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('hijacked')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+
+    assert painter.svg(SPEC).startswith("<svg")
+
+
+def test_the_process_is_there_before_the_report() -> None:
+    get_ready()
+
+    assert PAINTER._process is not None
+    PAINTER.close()
+    assert PAINTER._process is None
