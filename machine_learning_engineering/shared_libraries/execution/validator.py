@@ -102,6 +102,7 @@ _REMOTE = re.compile(r"(https?|ftp|s3|gs|hf)://")
 _MODULE = "*"  # stands for any imported thing without a rule
 _REACHABLE = frozenset({"builtins", "ctypes", "importlib", "os", "pickle", "pty", "socket", "subprocess", "sys"})
 _LONGEST_NAME = 6  # parts; a script may write longer chains, all of one fate
+_REMEMBERED = 200  # characters of a name; scripts may write long ones, and memory is for all scripts of a process
 _LONGEST_TEXT = 100_000  # characters of a folded constant
 _MOST_TEXTS = 20  # constants given to exec that are read, each once; texts can make texts without end
 _warnings = threading.Lock()  # the filters of `warnings` belong to the whole process
@@ -163,15 +164,15 @@ def _prefixes(dotted: str) -> list[str]:
 
 
 class _Rules:
-    """The rules of a policy by dotted name; `parents` are names that lead to those of a rule."""
+    """The rule of a policy that a dotted name breaks, looked up or remembered; `parents` lead to names of a rule."""
 
     def __init__(self, rows: tuple[tuple[Rule, str], ...]) -> None:
         self._rows = rows
         followed = [name for _, name in rows] + [f"{name}." for name in _FOLLOWED]
         self.parents = {parent for name in followed for parent in _prefixes(name)[:-1]}
-        self.broken_by = lru_cache(maxsize=4096)(self._broken_by)
+        self.broken_by = lru_cache(maxsize=4096)(self.look_up)
 
-    def _broken_by(self, dotted: str) -> Rule | None:
+    def look_up(self, dotted: str) -> Rule | None:
         names = _prefixes(dotted)
         return next((rule for rule, pattern in self._rows if any(fnmatchcase(name, pattern) for name in names)), None)
 
@@ -194,7 +195,7 @@ class _Names:
 
     def rule(self, dotted: str) -> Rule | None:
         """The rule that a dotted name breaks."""
-        return self._rules.broken_by(dotted)
+        return self._rules.broken_by(dotted) if len(dotted) <= _REMEMBERED else self._rules.look_up(dotted)
 
     def _known(self, dotted: str) -> str:
         return dotted if dotted in self._rules.parents or self.rule(dotted) else _MODULE
