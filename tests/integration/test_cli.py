@@ -158,7 +158,10 @@ def test_a_run_is_found_wherever_it_lies(place: Path) -> None:
     assert str(place / "mine" / "first") in mle("runs", "--json", cwd=other).stdout
     assert "./mine/first" in mle("runs", cwd=place).stdout
     assert mle("report", "first", cwd=other).stdout.strip() == str(place / "mine" / "first" / "report.html")
-    assert "No runs" in mle("runs", "--in", "mle-runs", cwd=place).stdout
+    assert "No runs" in mle("runs", "--in", "other", cwd=place).stdout
+    refused = mle("runs", "--in", "mle-runs", cwd=place)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"there is no folder {place}/mle-runs" in refused.stderr
     shutil.rmtree(place / "mine")
     assert "No runs" in mle("runs", cwd=place).stdout
 

@@ -108,7 +108,7 @@ class Case:
 
 CASES = [
     Case("missing folder", ("nowhere/data",), ("'nowhere/data'", "Bundled tasks: glucose-progression")),
-    Case("nearly a bundled task", ("glucose",), ("'glucose'", "Did you mean 'glucose-progression'?")),
+    Case("nearly a bundled task", ("gluco",), ("'gluco'", "Did you mean 'glucose-progression'?")),
     Case("folder of a run", ("old",), ("the folder of a run, not of data", "--out"), (("old/journal.jsonl", "{}"),)),
     Case(
         "workbook",

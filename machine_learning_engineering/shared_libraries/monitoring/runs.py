@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine_learning_engineering.shared_libraries.errors import JournalError
+from machine_learning_engineering.shared_libraries.errors import ConfigError, JournalError
 from machine_learning_engineering.shared_libraries.monitoring.words import figure
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.runs.opening import FREE_SETTINGS
@@ -58,7 +58,11 @@ def list_runs(place: Path | None = None) -> list[RunLine]:
     """The runs in a folder, or all of this user that are still there, the oldest first.
 
     One that has not begun is left out; one that cannot be read has that for its status.
+
+    Raises: ConfigError if there is no such folder.
     """
+    if place is not None and not place.is_dir():
+        raise ConfigError(f"there is no folder {place.absolute()}. Check the path behind --in.")
     folders = known_runs() if place is None else [p.parent for p in place.glob("*/journal.jsonl") if p.stat().st_size]
     return sorted(map(_line_or_why, folders), key=lambda line: line.started)
 

@@ -21,6 +21,7 @@ _OPTIONS = {
     "folds": "--folds",
     "minutes": "--minutes",
     "exec_timeout": "--timeout",
+    "sandbox": "--sandbox",
 }
 _SAID = {"target": "--target", "metric": "--metric", "test": "--test", "id": "--id", "group": "--group"}
 _SAID |= {"time": "--time", "description": "--description"}
@@ -79,10 +80,11 @@ def _is_file(path: Path) -> bool:
 
 
 def _changed(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The settings of a run that a person chose; those of the machine and of older versions are left out."""
+    """The settings of a run that a person chose; those of older versions are left out, and the machine's that have no
+    option."""
     for name, value in config.items():
         known = RunConfig.model_fields.get(name)
-        if known is None or known.default_factory not in (None, dict):
+        if known is None or (known.default_factory not in (None, dict) and name not in _OPTIONS):
             continue
         if value != known.get_default(call_default_factory=True, validated_data={}):
             yield name, value

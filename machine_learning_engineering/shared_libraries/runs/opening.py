@@ -112,6 +112,10 @@ def _check_same(journal: Journal, task: Task, request: TaskRequest, config: RunC
     asked, now_asked = (
         {key: said[key] for key in _ASKED if key in said} for said in (begun.request, request.model_dump(mode="json"))
     )
+    if begun.request.get("source") != str(request.source) and begun.task_digest != task.digest:
+        raise JournalError(
+            f"{folder} holds a run on other data, {begun.request.get('source')}. Choose a new folder with --out."
+        )
     changed = [*_changes(asked, now_asked), *_changes(begun.config, config.model_dump(mode="json"))]
     if begun.task_digest != task.digest and not changed:
         raise JournalError(f"the data of {folder} changed since its run began. Choose a new folder with --out.")

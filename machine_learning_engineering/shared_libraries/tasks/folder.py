@@ -137,5 +137,8 @@ def _check_size(name: str, size: int) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    """A question that names what begins with or is spelt like `name`, after a space; empty where nothing is."""
+    names = list(dict.fromkeys(known))
+    begun = [one for one in names if name and one.startswith(name)]
+    near = (begun or get_close_matches(name, names, n=3, cutoff=0.5))[:3]
     return f" Did you mean {listed(near)}?" if near else ""

@@ -310,11 +310,12 @@ def test_a_description_cannot_bring_html_pictures_or_scripts() -> None:
 
 def test_the_command_repeats_what_was_said_and_quotes_it(tmp_path: Path) -> None:
     diary = Diary(tmp_path)
-    diary.begin(100, agent_model="openai/x y", inner_loop_round=3, threads=1, outer_loop_round=1)
+    settings = {"agent_model": "openai/x y", "inner_loop_round": 3, "threads": 1, "outer_loop_round": 1}
+    diary.begin(100, **settings, sandbox="elsewhere")
     started = read_story(diary.save()).started
     assert started is not None
-    words = f"MLE_INNER_LOOP_ROUND=3 mle run {tmp_path}/no-such-data.csv --target y --model 'openai/x y' --seed 1"
-    assert command(started) == words
+    words = f"mle run {tmp_path}/no-such-data.csv --target y --model 'openai/x y' --sandbox elsewhere --seed 1"
+    assert command(started) == f"MLE_INNER_LOOP_ROUND=3 {words}"
 
 
 def test_the_command_names_a_bundled_task_by_its_name(tmp_path: Path) -> None:

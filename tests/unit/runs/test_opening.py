@@ -24,7 +24,7 @@ def test_a_command_with_other_data_is_refused_and_changes_nothing_of_the_run(tmp
     first, other = table(tmp_path / "first.csv", "a"), table(tmp_path / "other.csv", "b")
     open_run(find_request(first, target="y"), RunConfig(), sandbox_of(RunConfig()), tmp_path / "run").journal.close()
     before = files(tmp_path / "run")
-    with pytest.raises(JournalError, match="Choose a new folder"):
+    with pytest.raises(JournalError, match=r"other data, .*first\.csv\. Choose a new folder"):
         open_run(find_request(other, target="y"), RunConfig(), sandbox_of(RunConfig()), tmp_path / "run")
     table(first, "c")  # the same command, but the file has changed since
     with pytest.raises(JournalError, match="changed since its run began"):
