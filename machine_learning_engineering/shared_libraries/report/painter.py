@@ -3,13 +3,13 @@ thread of its process run."""
 
 import atexit
 import base64
-import importlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Painter:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._asked = 0.0
+        self._svg = lru_cache(maxsize=256)(partial(self._ask, "svg"))  # a report is written more than once
 
     def start(self) -> None:
         """Starts the process unless there is one; returns at once."""
@@ -38,23 +39,24 @@ class Painter:
 
     def svg(self, spec: dict[str, Any]) -> str:
         """The SVG of a Vega-Lite specification."""
-        return self._ask("svg", spec)
+        return self._svg(json.dumps(spec, default=float))
 
     def png(self, spec: dict[str, Any]) -> bytes:
         """The PNG of a Vega-Lite specification, two pixels to a point."""
-        return base64.b64decode(self._ask("png", spec))
+        return base64.b64decode(self._ask("png", json.dumps(spec, default=float)))
 
     def png_of_svg(self, svg: str) -> bytes:
         """The PNG of an SVG, two pixels to a point."""
-        return base64.b64decode(self._ask("png_of_svg", svg))
+        return base64.b64decode(self._ask("png_of_svg", json.dumps(svg)))
 
     def close(self) -> None:
         """Ends the process, if there is one; the next picture starts another."""
         with self._lock:
             self._end()
 
-    def _ask(self, what: str, of: object) -> str:
-        request = json.dumps([what, of], default=float) + "\n"
+    def _ask(self, what: str, of: str) -> str:
+        """What the process makes of a JSON text."""
+        request = f'["{what}", {of}]\n'
         with self._lock:
             try:
                 process = self._running()
@@ -62,7 +64,10 @@ class Painter:
                 assert process.stdout is not None
                 process.stdin.write(request)
                 process.stdin.flush()
-                answer: dict[str, str] = json.loads(process.stdout.readline() or '{"error": "its process has ended"}')
+                line = process.stdout.readline()
+                if not line:
+                    raise BrokenPipeError("its process has ended")
+                answer: dict[str, str] = json.loads(line)
             except (OSError, json.JSONDecodeError) as exc:
                 self._end()
                 raise PictureError(f"a picture could not be drawn ({exc}). Try again.") from exc
@@ -102,9 +107,3 @@ class Painter:
 
 PAINTER = Painter()
 atexit.register(PAINTER.close)
-
-
-def get_ready() -> None:
-    """Begins what the next report of this process will wait for."""
-    PAINTER.start()
-    importlib.import_module(f"{__package__}.page")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import os
 import shutil
 import time
@@ -196,7 +197,9 @@ class Run:
         """The audit of an attempt, made once, with at most so many training rows; None where none are spared for it."""
         if known := self.journal.find(Audited, made.slot.code_key, made.ordinal):
             return known
-        execution = await self.run_for_audit(made, rows)
+        # What the interval needs takes a quarter of a second to import, and is here when the script has ended.
+        ready = asyncio.to_thread(importlib.import_module, "scipy.special")
+        execution, _ = await asyncio.gather(self.run_for_audit(made, rows), ready)
         if execution is None:
             return None
         verdict = await self.score([AUDIT], [execution])

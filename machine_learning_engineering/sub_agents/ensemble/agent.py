@@ -1,5 +1,8 @@
 """Phase 4 (MLE-STAR, algorithm 3): planned ensembles over the solutions, each round told how the earlier ones fared."""
 
+import asyncio
+from pathlib import Path
+
 from google.adk.agents import BaseAgent
 from google.adk.agents.callback_context import CallbackContext
 
@@ -9,7 +12,8 @@ from machine_learning_engineering.shared_libraries.debug_util import run_and_deb
 from machine_learning_engineering.shared_libraries.errors import ReplyFormatError
 from machine_learning_engineering.shared_libraries.records import Attempt, Slot
 from machine_learning_engineering.shared_libraries.replies import prose_of
-from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.report.painter import PAINTER
+from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
 from machine_learning_engineering.shared_libraries.scoring.choose import best
 from machine_learning_engineering.shared_libraries.tasks.card import PlanResult, ScriptRef
 from machine_learning_engineering.sub_agents.board import Board
@@ -21,6 +25,8 @@ def build_ensemble(run: Run, board: Board) -> BaseAgent:
     """The agent of phase 4; afterwards the board holds the ensembles that worked. Skips where nothing can be merged."""
 
     async def work(desk: Desk) -> None:
+        early = asyncio.create_task(asyncio.to_thread(_write_report, run.folder))
+        early.add_done_callback(note_failure)  # the report at the end tells of it
         first_with = {one.script: t for t, one in reversed(board.solutions.items())}
         solutions = {t: one for t, one in board.solutions.items() if first_with[one.script] == t}
         if not run.decide("ensemble", lambda: (len(solutions) > 1, f"{len(solutions)} distinct solutions to merge")):
@@ -29,6 +35,14 @@ def build_ensemble(run: Run, board: Board) -> BaseAgent:
         board.ensembles += await merge_solutions(desk, solutions, studies)
 
     return Phase.of("ensemble_agent", "Merges the refined solutions.", run, work)
+
+
+def _write_report(folder: Path) -> None:
+    """Writes the report as far as the run has come: there is something to read, and the one at the end takes less."""
+    PAINTER.start()
+    from machine_learning_engineering.shared_libraries.report.page import build_report
+
+    build_report(folder)
 
 
 async def merge_solutions(desk: Desk, solutions: dict[int, Attempt], studies: tuple[str, ...]) -> list[Attempt]:

@@ -11,11 +11,10 @@ from machine_learning_engineering.shared_libraries.debug_util import run_and_deb
 from machine_learning_engineering.shared_libraries.entries import CHECK
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
-from machine_learning_engineering.shared_libraries.report.painter import get_ready
 from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows, takes_all_rows
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
-from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
+from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
@@ -32,8 +31,6 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
         best = ranked([one for one in run.attempts if one.slot.stage.kind == "solution"], run.task.metric)
         if not best:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
-        ready = asyncio.create_task(asyncio.to_thread(get_ready))
-        ready.add_done_callback(note_failure)  # the report itself tells of it
         best = await prefer_baseline(run, best)
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
         settled = await _settle_blend(run, publisher, blended) if blended else None
