@@ -19,6 +19,7 @@ from machine_learning_engineering.shared_libraries.monitoring import answers
 from machine_learning_engineering.shared_libraries.monitoring.narrate import Narrator, closing
 from machine_learning_engineering.shared_libraries.monitoring.progress import PHASES, Progress
 from machine_learning_engineering.shared_libraries.monitoring.words import figure
+from machine_learning_engineering.shared_libraries.report.evidence import gather
 from machine_learning_engineering.shared_libraries.report.story import read_story
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny
@@ -281,6 +282,11 @@ def test_the_rows_set_aside_from_a_lone_csv_judge_the_submission(place: Path) ->
     error = (sum((float(truth[one]) - float(value)) ** 2 for one, value in given) / len(given)) ** 0.5
     assert f"root mean squared error {error:.6g} on the 20 rows set aside" in done.stdout
     assert f"On 20 rows set aside: {error:.6g}." in (place / "run" / "report.html").read_text()
+
+    journal = place / "run" / "journal.jsonl"  # before its end a run does not tell, since one could stop by it
+    journal.write_bytes(b"".join(line for line in journal.open("rb") if b'"kind":"run_ended"' not in line))
+    assert gather(read_story(place / "run")).predictions is not None
+    assert gather(read_story(place / "run")).set_aside is None
 
 
 def test_a_limit_without_room_is_warned_of_and_what_it_left_out_is_told(place: Path) -> None:

@@ -105,9 +105,11 @@ def task_of(started: RunStarted) -> Iterator[Task]:
 
 
 def _set_aside(story: Story, task: Task) -> SetAside | None:
-    """The score on rows that were set aside from a lone CSV, where there are such and a submission is published."""
+    """The score on rows that were set aside from a lone CSV, where there are such and the run has finished: whoever
+    watched it before could stop the run where it is good, and then it had chosen something.
+    """
     assert story.started is not None
-    if story.published is None:
+    if story.published is None or story.status != "finished":
         return None
     request = TaskRequest.model_validate(story.started.request)
     try:

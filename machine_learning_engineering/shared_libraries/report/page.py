@@ -7,6 +7,7 @@ made here, and the page's own policy lets no script run but ours, by its digest.
 import base64
 import hashlib
 import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _MOST_RANKS = 200  # rows of the leaderboard
 _MOST_ABLATIONS = 12
 _MOST_LEAKS = 20  # shown of one script
 _EVERY = 5  # seconds between two looks at a run that goes on
+_writing = threading.Lock()  # one report after the other, so that the last one that is asked for tells the most
 _MEASURED = {
     "sealed": "on {rows} held-out rows whose labels no script could reach",
     "sealed_unenforced": (
@@ -90,17 +92,20 @@ def build_report(folder: Path, live: bool = False) -> Path:
     With `live`, the page of a run that goes on loads itself again every few seconds; call this as often, to renew it.
     Raises: JournalError if there is no run or its journal cannot be read.
     """
-    story = read_story(folder.absolute())
-    evidence = gather(story)
-    figures = _figures(story, evidence)
-    html = b""
-    for budget in _BUDGETS:
-        html = render(story, evidence, figures, live and story.status == "going on", budget).encode(errors="replace")
-        if len(html) <= MAX_BYTES:
-            break
-    path = story.folder / "report.html"
-    write_atomically(path, html)
-    return path
+    with _writing:
+        story = read_story(folder.absolute())
+        evidence = gather(story)
+        figures = _figures(story, evidence)
+        html = b""
+        for budget in _BUDGETS:
+            html = render(story, evidence, figures, live and story.status == "going on", budget).encode(
+                errors="replace"
+            )
+            if len(html) <= MAX_BYTES:
+                break
+        path = story.folder / "report.html"
+        write_atomically(path, html)
+        return path
 
 
 def keep_report(folder: Path) -> Path:
