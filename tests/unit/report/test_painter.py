@@ -73,12 +73,22 @@ def test_it_gets_no_key(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_interrupted_answer_is_not_taken_for_the_next_ones(painter: Painter) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
     painter.svg(SPEC)
     assert painter._process is not None
     os.kill(painter._process.pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        painter.svg({**SPEC, "title": "first"})
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    try:
+        with pytest.raises(Interrupted):
+            painter.svg({**SPEC, "title": "first"})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
     assert "first" not in painter.svg({**SPEC, "title": "second"})
 

@@ -31,7 +31,9 @@ def read__mixed(path: str) -> pd.DataFrame:
 
 def floats(cells: pd.DataFrame) -> np.ndarray:
     """Cells as floats that 32 bits can hold; what is infinite or no number is missing."""
-    numbers = np.column_stack([pd.to_numeric(cells[name], errors="coerce").astype(float) for name in cells])
+    numbers = np.empty(cells.shape)
+    for place, name in enumerate(cells):
+        numbers[:, place] = pd.to_numeric(cells[name], errors="coerce")
     return np.where(np.isfinite(numbers), numbers, np.nan).clip(-1e38, 1e38)
 
 
