@@ -164,15 +164,19 @@ def _prefixes(dotted: str) -> list[str]:
 
 
 class _Rules:
-    """The rule of a policy that a dotted name breaks, looked up or remembered; `parents` lead to names of a rule."""
+    """The rules of a policy by dotted name; `parents` are names that lead to those of a rule."""
 
     def __init__(self, rows: tuple[tuple[Rule, str], ...]) -> None:
         self._rows = rows
         followed = [name for _, name in rows] + [f"{name}." for name in _FOLLOWED]
         self.parents = {parent for name in followed for parent in _prefixes(name)[:-1]}
-        self.broken_by = lru_cache(maxsize=4096)(self.look_up)
+        self._remembered = lru_cache(maxsize=4096)(self._look_up)
 
-    def look_up(self, dotted: str) -> Rule | None:
+    def broken_by(self, dotted: str) -> Rule | None:
+        """The rule that a name breaks."""
+        return self._remembered(dotted) if len(dotted) <= _REMEMBERED else self._look_up(dotted)
+
+    def _look_up(self, dotted: str) -> Rule | None:
         names = _prefixes(dotted)
         return next((rule for rule, pattern in self._rows if any(fnmatchcase(name, pattern) for name in names)), None)
 
@@ -185,6 +189,7 @@ class _Names:
 
     def __init__(self, nodes: list[ast.AST], policy: Policy) -> None:
         self._rules = _rules_of(tuple((rule, name) for rule, names in policy.names.items() for name in names))
+        self.rule = self._rules.broken_by
         self._bound: dict[str, frozenset[str]] = {}
         self._constants: dict[str, str | None] = {}
         self._stars = ["builtins"]
@@ -192,10 +197,6 @@ class _Names:
         for node in nodes:
             self._learn(node)
         self._resolved.clear()  # what was resolved before the last name was bound
-
-    def rule(self, dotted: str) -> Rule | None:
-        """The rule that a dotted name breaks."""
-        return self._rules.broken_by(dotted) if len(dotted) <= _REMEMBERED else self._rules.look_up(dotted)
 
     def _known(self, dotted: str) -> str:
         return dotted if dotted in self._rules.parents or self.rule(dotted) else _MODULE

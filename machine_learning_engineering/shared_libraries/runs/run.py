@@ -197,9 +197,7 @@ class Run:
         """The audit of an attempt, made once, with at most so many training rows; None where none are spared for it."""
         if known := self.journal.find(Audited, made.slot.code_key, made.ordinal):
             return known
-        # What the interval needs takes a quarter of a second to import, and is here when the script has ended.
-        ready = asyncio.to_thread(importlib.import_module, "scipy.special")
-        execution, _ = await asyncio.gather(self.run_for_audit(made, rows), ready)
+        execution = await self.run_for_audit(made, rows)
         if execution is None:
             return None
         verdict = await self.score([AUDIT], [execution])
@@ -213,7 +211,10 @@ class Run:
         if not await asyncio.to_thread(audit_rows, self.task, self.config):
             return None
         view = AUDIT.model_copy(update={"rows": rows})
-        return await self.execute(made.slot, made.ordinal, made.script, view)
+        # What the interval needs takes a quarter of a second to import, and is here when the script has ended.
+        ready = asyncio.to_thread(importlib.import_module, "scipy.special")
+        execution, _ = await asyncio.gather(self.execute(made.slot, made.ordinal, made.script, view), ready)
+        return execution
 
     def _interval(self, execution: Execution) -> tuple[float, float] | tuple[None, None]:
         """Where the score on the test file lies, by an execution on the audit view; None where that cannot be told."""
