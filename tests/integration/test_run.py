@@ -218,7 +218,7 @@ async def test_when_time_is_up_nothing_is_mended_once_a_script_works(solve) -> N
     """Without any script that works, debugging goes on, so that there is something to hand in."""
     replies = tiny.replies(solutions=1, candidates=2)
     bad = tiny.fenced("print('Final Validation Performance: 1')\nraise ValueError")
-    late = tiny.solution(0, 2.0).replace("# --- model", "import time; time.sleep(2)\n# --- model")
+    late = tiny.solution(0, 2.0).replace("# --- model", "import time; time.sleep(0.3)\n# --- model")
     replies["model_eval_agent_1_1"] = [bad]
     replies["model_eval_agent_1_2"] = [bad]
     replies["model_eval_debug_agent_1_1"] = [bad, tiny.fenced(late), "..."]
