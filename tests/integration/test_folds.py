@@ -95,6 +95,31 @@ async def test_the_winner_is_audited_once_on_rows_that_chose_nothing(solve) -> N
     assert state["optimism"] == pytest.approx(audits[0].score.value - result.winner.value)
 
 
+async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve) -> None:
+    replies = tiny.replies()
+    slow = "import time\n\ntime.sleep(0.4 * (len(test) < 100))  # the final and the audited rows\n\n# --- model"
+    replies["ensemble_plan_implement_agent"] = [
+        tiny.fenced(tiny.solution(0.95, 2.95).replace("# --- model", slow)), "..."
+    ]  # fmt: skip
+    result = await solve(replies)
+    key = result.winner.slot.code_key
+    ran = {e.view: e for e in read_journal(result.folder) if isinstance(e, ScriptRun) and e.slot == key}
+    assert ran["audit"].at - ran["audit"].execution.execution_time < ran["final"].at
+
+
+async def test_a_winner_whose_final_run_fails_is_not_audited(solve) -> None:
+    """What its audit would have judged is given up; the repaired script is audited."""
+    replies = tiny.replies()
+    broken = "assert len(test) != 20\nimport time\n\ntime.sleep(5 * (len(test) == 90))\n\n# --- model"
+    winner = tiny.solution(0.95, 2.95).replace("# --- model", broken)
+    replies["ensemble_plan_implement_agent"] = [tiny.fenced(winner), "..."]
+    replies["submission_agent"] = [tiny.fenced(tiny.solution(0.95, 2.95)), "..."]
+    result = await solve(replies, use_blend=False)
+    assert result.winner.slot.code_key == "submission_code"
+    assert "audit" not in views_of(result.folder, "ensemble_code_1")
+    assert [e.slot for e in read_journal(result.folder) if isinstance(e, Audited)] == ["submission_code"]
+
+
 async def test_a_run_taken_up_repeats_neither_fold_nor_audit(solve) -> None:
     first = await solve()
     count = len(read_journal(first.folder))

@@ -14,7 +14,7 @@ from machine_learning_engineering.shared_libraries.records import SEARCH, Attemp
 from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows, takes_all_rows
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
-from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
 from machine_learning_engineering.shared_libraries.scoring.choose import ranked
 from machine_learning_engineering.shared_libraries.tasks.card import ScriptRef
@@ -33,7 +33,7 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
         best = await prefer_baseline(run, best)
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
-        settled = await _settle_blend(run, publisher, blended) if blended else None
+        settled = await settle_first(run, publisher, blended) if blended else None
         made, execution = settled or await settle(desk, publisher, best)
         await tell_rows(desk, made)
         await hand_in(desk, made, execution)
@@ -43,13 +43,19 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
     return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
 
 
-async def _settle_blend(run: Run, publisher: Publisher, blended: Attempt) -> tuple[Attempt, Execution] | None:
-    """Publishes the blend if its final run succeeds; what its audit needs runs beside that, since both are new."""
-    settling = publisher.settle([blended])
-    if not takes_all_rows(run, blended):  # how many it takes is found out first, and then its audit takes as many
-        return await settling
-    settled, _ = await asyncio.gather(settling, run.run_for_audit(blended))
-    return settled
+async def settle_first(run: Run, publisher: Publisher, winner: Attempt) -> tuple[Attempt, Execution] | None:
+    """Publishes the winner if its final run succeeds; the run that its audit will judge goes on beside that."""
+    if not takes_all_rows(run, winner):  # how many it takes is found out first, and then its audit takes as many
+        return await publisher.settle([winner])
+    auditing = asyncio.create_task(run.run_for_audit(winner))
+    auditing.add_done_callback(note_failure)  # the audit itself tells of it
+    try:
+        if settled := await publisher.settle([winner]):
+            await asyncio.wait({auditing})
+        return settled
+    finally:
+        auditing.cancel()
+        await asyncio.wait({auditing})
 
 
 async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
@@ -103,7 +109,7 @@ async def audit_leaks(desk: Desk, made: Attempt) -> None:
 
 async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple[Attempt, Execution]:
     """The attempt to hand in and its run on all data: the winner, a repair of it by an agent, or a runner-up."""
-    if settled := await publisher.settle(best[:1]):
+    if settled := await settle_first(desk.run, publisher, best[0]):
         return settled
     if repaired := await repair(desk, best[0]):
         await publisher.publish_script(repaired)
