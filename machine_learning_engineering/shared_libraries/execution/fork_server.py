@@ -42,7 +42,8 @@ script.end(raised)
 REQUEST_BYTES = 2**17
 
 _CORE = (
-    "numpy", "pandas", "scipy.optimize", "scipy.sparse", "scipy.special", "scipy.stats", "scipy.spatial", "joblib",
+    "numpy", "pandas", "pandas.io.formats.csvs", "scipy.optimize", "scipy.sparse", "scipy.special", "scipy.stats",
+    "scipy.spatial", "joblib",
     *(f"sklearn.{name}" for name in (
         "calibration", "cluster", "compose", "decomposition", "discriminant_analysis", "dummy", "ensemble",
         "feature_extraction.text", "feature_selection", "gaussian_process", "impute", "isotonic",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 from sklearn import model_selection
+from sklearn.preprocessing import QuantileTransformer
 
 from machine_learning_engineering.shared_libraries.models.offline import design
 from machine_learning_engineering.shared_libraries.models.offline.program import cut
@@ -74,6 +75,35 @@ def test_ranks_lead_back_to_the_target() -> None:
     learnt = names["encode"](pd.DataFrame({"y": target}))
     assert np.abs(learnt).max() < 2
     np.testing.assert_allclose(names["decode"](learnt), target)
+
+
+def test_scaled_columns_are_normal_scores_by_the_quantiles_of_the_training_rows() -> None:
+    names = parts_of(design.script(card("candidate"), ["kernel"]).render())
+    draw = np.random.default_rng(3)
+    train, new = draw.exponential(size=(300, 2)), draw.exponential(size=(50, 2)) * 2
+    names["filled"] = lambda *_: [train, new]
+    normal = QuantileTransformer(n_quantiles=200, output_distribution="normal").fit(train)
+    for scaled, part in zip(names["scaled"](train, None, new), (train, new), strict=True):
+        np.testing.assert_allclose(scaled, normal.transform(part).clip(-3, 3), atol=1e-9)
+
+
+def test_the_planes_that_the_blend_was_weighed_with_are_handed_in() -> None:
+    names = parts_of(design.script(card("candidate"), ["kernel"]).render())
+    asked: list[int] = []
+    first = names["settled"](lambda fit, y, rows: asked.append(fit) or fit)
+    assert [first(number, None, None) for number in (1, 2)] == [1, 1]
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("variant", ["", "distances", "quantile", "classes"])
+def test_the_losses_of_several_predictions_are_those_of_each(variant: str) -> None:
+    names: dict[str, Any] = {"np": np, "LEVEL": 0.3}
+    exec(cut("multiclass" if variant == "classes" else "regression", "loss", variant).text, names)  # our own text
+    draw = np.random.default_rng(5)
+    y, many = draw.integers(3, size=40), draw.uniform(0.1, 1, size=(4, 40, 3))
+    many = many if variant == "classes" else many[..., 0]
+    assert names["loss"](y, many) == pytest.approx([float(names["loss"](y, one)) for one in many])
+    assert float(names["loss"](y, many[0])) != pytest.approx(float(names["loss"](y, many[1])))
 
 
 @pytest.mark.parametrize("metric", [RMSE, LOG_LOSS], ids=lambda metric: metric.name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
+from scipy.special import ndtri
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -34,6 +35,19 @@ def once(make: Callable[..., Any]) -> Callable[..., Any]:
         return kept[2]
 
     return shared
+
+
+def settled(find: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which keeps its first answer: the blend weighs the models with the features that it found."""
+    found: list[Any] = []
+
+    @wraps(find)
+    def first(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> Any:
+        if not found:
+            found.append(find(fit, y, rows))
+        return found[0]
+
+    return first
 
 
 def numbers(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
@@ -71,7 +85,7 @@ def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> l
     return [np.where(np.isnan(score), 0, score) for score in scores]
 
 
-@once
+@settled
 def planes(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[list[str]]:
     """The pairs of columns that, as a map, say most more about the target than the two add up to; the best three."""
     chosen = np.random.default_rng(SEED).permutation(len(fit))[:1_000]
@@ -251,7 +265,5 @@ def filled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndar
 def scaled(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
     """The same without gaps and with normal quantiles: for models that compare or add up columns."""
     train, new = filled(fit, y, rows)
-    scale = QuantileTransformer(
-        n_quantiles=min(200, len(fit)), output_distribution="normal", subsample=100_000, random_state=SEED
-    ).fit(train)
-    return [scale.transform(part).clip(-3, 3) for part in (train, new)]
+    ranks = QuantileTransformer(n_quantiles=min(200, len(fit)), subsample=100_000, random_state=SEED).fit(train)
+    return [ndtri(ranks.transform(part)).clip(-3, 3) for part in (train, new)]

@@ -226,24 +226,24 @@ def score__ndcg(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.mean((places <= LEVEL) / np.log2(places + 1)))
 
 
-def loss(y: np.ndarray, prediction: np.ndarray) -> float:
-    """What the weights of the models minimise: squared errors on the scale that the models learn."""
-    return float(np.mean((y - prediction) ** 2))
+def loss(y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What the weights of the models minimise, for each prediction: squared errors on the scale that models learn."""
+    return ((y - predictions) ** 2).mean(axis=-1)
 
 
-def loss__distances(y: np.ndarray, prediction: np.ndarray) -> float:
-    """What the weights of the models minimise: absolute errors on the scale that the models learn."""
-    return float(np.mean(np.abs(y - prediction)))
+def loss__distances(y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What the weights of the models minimise, for each prediction: absolute errors on the scale that models learn."""
+    return np.abs(y - predictions).mean(axis=-1)
 
 
-def loss__quantile(y: np.ndarray, prediction: np.ndarray) -> float:
-    """What the weights of the models minimise: the pinball loss of the quantile LEVEL."""
-    return float(np.maximum(LEVEL * (y - prediction), (LEVEL - 1) * (y - prediction)).mean())
+def loss__quantile(y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What the weights of the models minimise, for each prediction: the pinball loss of the quantile LEVEL."""
+    return np.maximum(LEVEL * (y - predictions), (LEVEL - 1) * (y - predictions)).mean(axis=-1)
 
 
-def loss__classes(y: np.ndarray, prediction: np.ndarray) -> float:
-    """What the weights of the models minimise: the mean logarithmic loss."""
-    return float(-np.log(prediction[np.arange(len(y)), y].clip(1e-6)).mean())
+def loss__classes(y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What the weights of the models minimise, for each prediction: the mean logarithmic loss."""
+    return -np.log(predictions[..., np.arange(len(y)), y].clip(1e-6)).mean(axis=-1)
 
 
 def out_of_fold(train: pd.DataFrame, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -261,11 +261,10 @@ def blend_weights(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
     draws, votes = np.random.default_rng(SEED), np.zeros(len(predictions))
     for _ in range(10):
         sample = draws.integers(0, len(y), min(len(y), 5_000))
-        candidates, truth = [prediction[sample] for prediction in predictions], y[sample]
+        candidates, truth = np.array(predictions)[:, sample], y[sample]
         total = np.zeros_like(candidates[0])
         for turn in range(1, 21):
-            losses = [loss(truth, (total + candidate) / turn) for candidate in candidates]
-            best = int(np.argmin(losses))
+            best = int(np.argmin(loss(truth, (total + candidates) / turn)))
             total, votes[best] = total + candidates[best], votes[best] + 1
     return votes / votes.sum()
 
@@ -278,11 +277,10 @@ def blend_weights__equal(y: np.ndarray, predictions: list[np.ndarray]) -> np.nda
 def blend_weights__shrunk(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
     """The share of each model in the blend: half by greedy votes that lower the loss, half the same for all."""
     sample = np.linspace(0, len(y) - 1, min(len(y), 20_000)).astype(int)
-    candidates, truth = [prediction[sample] for prediction in predictions], y[sample]
+    candidates, truth = np.array(predictions)[:, sample], y[sample]
     total, votes = np.zeros_like(candidates[0]), np.zeros(len(candidates))
     for turn in range(1, 41):
-        losses = [loss(truth, (total + candidate) / turn) for candidate in candidates]
-        best = int(np.argmin(losses))
+        best = int(np.argmin(loss(truth, (total + candidates) / turn)))
         total, votes[best] = total + candidates[best], votes[best] + 1
     return 0.5 * votes / votes.sum() + 0.5 / len(votes)
 
