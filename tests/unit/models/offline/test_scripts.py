@@ -87,12 +87,12 @@ def test_scaled_columns_are_normal_scores_by_the_quantiles_of_the_training_rows(
         np.testing.assert_allclose(scaled, normal.transform(part).clip(-3, 3), atol=1e-9)
 
 
-def test_the_planes_that_the_blend_was_weighed_with_are_handed_in() -> None:
+def test_planes_are_sought_anew_for_other_rows_until_there_are_none() -> None:
     names = parts_of(design.script(card("candidate"), ["kernel"]).render())
-    asked: list[int] = []
-    first = names["settled"](lambda fit, y, rows: asked.append(fit) or fit)
-    assert [first(number, None, None) for number in (1, 2)] == [1, 1]
-    assert asked == [1]
+    asked: list[list[str]] = []
+    look = names["gives_up"](lambda fit, y, rows: asked.append(fit) or fit)
+    assert [look(fit, None, None) for fit in (["a"], ["b"], [], ["c"])] == [["a"], ["b"], [], []]
+    assert asked == [["a"], ["b"], []]
 
 
 @pytest.mark.parametrize("variant", ["", "distances", "quantile", "classes"])

@@ -37,17 +37,18 @@ def once(make: Callable[..., Any]) -> Callable[..., Any]:
     return shared
 
 
-def settled(find: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which keeps its first answer: the blend weighs the models with the features that it found."""
-    found: list[Any] = []
+def gives_up(find: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """The same function, which looks no more once it has found nothing: what part of the rows hides, all of them do."""
+    vain: list[bool] = []
 
     @wraps(find)
-    def first(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> Any:
+    def look(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[Any]:
+        found = [] if vain else find(fit, y, rows)
         if not found:
-            found.append(find(fit, y, rows))
-        return found[0]
+            vain.append(True)
+        return found
 
-    return first
+    return look
 
 
 def numbers(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[np.ndarray]:
@@ -85,7 +86,8 @@ def standardized(fit: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> l
     return [np.where(np.isnan(score), 0, score) for score in scores]
 
 
-@settled
+@once
+@gives_up
 def planes(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> list[list[str]]:
     """The pairs of columns that, as a map, say most more about the target than the two add up to; the best three."""
     chosen = np.random.default_rng(SEED).permutation(len(fit))[:1_000]

@@ -261,7 +261,7 @@ def blend_weights(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
     draws, votes = np.random.default_rng(SEED), np.zeros(len(predictions))
     for _ in range(10):
         sample = draws.integers(0, len(y), min(len(y), 5_000))
-        candidates, truth = np.array(predictions)[:, sample], y[sample]
+        candidates, truth = np.array([prediction[sample] for prediction in predictions]), y[sample]
         total = np.zeros_like(candidates[0])
         for turn in range(1, 21):
             best = int(np.argmin(loss(truth, (total + candidates) / turn)))
@@ -277,7 +277,7 @@ def blend_weights__equal(y: np.ndarray, predictions: list[np.ndarray]) -> np.nda
 def blend_weights__shrunk(y: np.ndarray, predictions: list[np.ndarray]) -> np.ndarray:
     """The share of each model in the blend: half by greedy votes that lower the loss, half the same for all."""
     sample = np.linspace(0, len(y) - 1, min(len(y), 20_000)).astype(int)
-    candidates, truth = np.array(predictions)[:, sample], y[sample]
+    candidates, truth = np.array([prediction[sample] for prediction in predictions]), y[sample]
     total, votes = np.zeros_like(candidates[0]), np.zeros(len(candidates))
     for turn in range(1, 41):
         best = int(np.argmin(loss(truth, (total + candidates) / turn)))
