@@ -13,7 +13,7 @@ from machine_learning_engineering.shared_libraries.runs.final_rows import final_
 from machine_learning_engineering.shared_libraries.runs.journal import now, sha256, write_atomically
 from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
 from machine_learning_engineering.shared_libraries.scoring.cells import SUBMISSION
-from machine_learning_engineering.shared_libraries.scoring.choose import is_stopped
+from machine_learning_engineering.shared_libraries.scoring.choose import is_stopped, ranked
 from machine_learning_engineering.shared_libraries.scoring.views import accepted_bytes
 
 
@@ -27,16 +27,20 @@ class Publisher:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._final_runs: dict[tuple[str, int], asyncio.Task[Score]] = {}
+        self._made: dict[tuple[str, int], Attempt] = {}  # whose final runs these are
         self._given_up: set[asyncio.Task[Score]] = set()
         self._last = next((e for e in reversed(run.journal.entries) if isinstance(e, Published)), None)
+        self._closed = False
         self.winner: Attempt | None = None
         run.on_attempt.append(self.consider)
 
     def consider(self, made: Attempt) -> None:
-        """Starts the final run of an attempt that beats what is published; returns at once."""
+        """Starts the final run of an attempt that beats what is published and what may soon be; returns at once."""
         if made.slot.stage.kind != "solution" or not self._beats(made):
             return
         going_on = [key for key, one in self._final_runs.items() if not one.done() and one not in self._given_up]
+        if not all(self._run.task.metric.better(made.value, than=self._made[key].value) for key in going_on):
+            return  # its turn comes if the better one fails
         self._cancel_pending(but=going_on[0] if going_on and self._last is None else None)
         self._start(made)
 
@@ -60,6 +64,7 @@ class Publisher:
 
     async def close(self) -> None:
         """Ends all final runs that still go on."""
+        self._closed = True
         self._cancel_pending()
         await asyncio.gather(*self._final_runs.values(), *self._given_up, return_exceptions=True)
 
@@ -76,6 +81,7 @@ class Publisher:
         """
         task = before = self._final_runs.get(_key(made))
         if task is None or task in self._given_up:
+            self._made[_key(made)] = made
             task = self._final_runs[_key(made)] = asyncio.create_task(self._promote(made, before))
             task.add_done_callback(note_failure)
         return task
@@ -85,9 +91,19 @@ class Publisher:
             await asyncio.wait({before})
         view, execution = await final_run(self._run, made)
         verdict = await self._run.score([view], [execution])
-        if verdict.reason is None and self._beats(made):
+        if verdict.reason is not None:
+            asyncio.get_running_loop().call_soon(self._consider_others)  # once this one counts as done
+        elif self._beats(made):
             await self._write(made, execution)
         return verdict
+
+    def _consider_others(self) -> None:
+        """After a final run that failed: the best attempt whose final run has not ended."""
+        for other in ranked([one for one in self._run.attempts if self._beats(one)], self._run.task.metric):
+            known = self._final_runs.get(_key(other))
+            if other.slot.stage.kind == "solution" and (known is None or known in self._given_up) and not self._closed:
+                self.consider(other)
+                return
 
     async def _write(self, made: Attempt, execution: Execution) -> None:
         """Publishes the files of an attempt, unless they are what is published."""

@@ -64,3 +64,32 @@ async def test_a_final_run_that_was_given_up_can_be_asked_for_again(run: Run) ->
     assert await publisher.settle([second])
     assert publisher.winner is second
     await publisher.close()
+
+
+async def test_a_better_attempt_is_not_given_up_for_a_worse_one(run: Run) -> None:
+    """The worse one beats what is published, which is nothing or an older one, but not what soon will be."""
+    publisher = Publisher(run)
+    first, better, worse = [await made(run, n, slope) for n, slope in enumerate((1.0, 2.8, 2.0), 1)]
+    publisher._cancel_pending()
+    assert await publisher.settle([first])
+    publisher.consider(better)
+    publisher.consider(worse)
+    assert (await publisher._final_runs[better.slot.code_key, 0]).reason is None
+    assert (worse.slot.code_key, 0) not in publisher._final_runs or (
+        publisher._final_runs[worse.slot.code_key, 0] in publisher._given_up
+    )
+    assert publisher.winner is better
+    await publisher.close()
+
+
+async def test_after_a_final_run_that_fails_the_next_best_has_its_turn(run: Run) -> None:
+    publisher = Publisher(run)
+    slot = Slot(STAGES["model_eval"], solution=1, attempt=1)
+    text = tiny.solution(1.0, 2.9).replace("# --- model", f"{PATIENT.removesuffix('# --- model')}    assert False\n")
+    broken = await attempt(slot, text, run)
+    worse = await made(run, 2, 2.0)  # while the better one still goes on
+    assert (await publisher._final_runs[broken.slot.code_key, 0]).reason is not None
+    await asyncio.sleep(0.01)
+    assert (await publisher._final_runs[worse.slot.code_key, 0]).reason is None
+    assert publisher.winner is worse
+    await publisher.close()
