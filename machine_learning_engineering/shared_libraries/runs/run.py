@@ -213,7 +213,9 @@ class Run:
         view = AUDIT.model_copy(update={"rows": rows})
         # What the interval needs takes a quarter of a second to import, and is here when the script has ended.
         ready = asyncio.to_thread(importlib.import_module, "scipy.special")
-        execution, _ = await asyncio.gather(self.execute(made.slot, made.ordinal, made.script, view), ready)
+        # At low priority, as the final run that may go on beside it, which has a time limit.
+        executing = self.execute(made.slot, made.ordinal, made.script, view, low_priority=True)
+        execution, _ = await asyncio.gather(executing, ready)
         return execution
 
     def _interval(self, execution: Execution) -> tuple[float, float] | tuple[None, None]:

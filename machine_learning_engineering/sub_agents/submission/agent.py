@@ -33,29 +33,52 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
             raise MleError("no script of this run made a valid submission, so there is nothing to hand in")
         best = await prefer_baseline(run, best)
         blended = await blend_attempts(desk, best) if run.config.use_blend else None
-        settled = await settle_first(run, publisher, blended) if blended else None
-        made, execution = settled or await settle(desk, publisher, best)
-        await tell_rows(desk, made)
-        await hand_in(desk, made, execution)
-        await asyncio.gather(audit(desk, made), audit_leaks(desk, made))
+        ahead = RunAhead(run)
+        try:
+            settled = await settle_first(publisher, blended, ahead) if blended else None
+            made, execution = settled or await settle(desk, publisher, best, ahead)
+            await tell_rows(desk, made)
+            await hand_in(desk, made, execution)
+            await asyncio.gather(audit(desk, made, ahead), audit_leaks(desk, made))
+        finally:
+            await ahead.give_up()
 
     name = "submission_and_debug_loop_agent"
     return Phase.of(name, "Chooses the winner and makes its submission on all data.", run, work)
 
 
-async def settle_first(run: Run, publisher: Publisher, winner: Attempt) -> tuple[Attempt, Execution] | None:
-    """Publishes the winner if its final run succeeds; the run that its audit will judge goes on beside that."""
-    if not takes_all_rows(run, winner):  # how many it takes is found out first, and then its audit takes as many
-        return await publisher.settle([winner])
-    auditing = asyncio.create_task(run.run_for_audit(winner))
-    auditing.add_done_callback(note_failure)  # the audit itself tells of it
-    try:
-        if settled := await publisher.settle([winner]):
-            await asyncio.wait({auditing})
-        return settled
-    finally:
-        auditing.cancel()
-        await asyncio.wait({auditing})
+class RunAhead:
+    """The run that an audit will judge, begun beside the final run of the attempt that is likely to be handed in."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._going_on: asyncio.Task[Execution | None] | None = None
+
+    def begin(self, made: Attempt) -> None:
+        """Begins it unless it is to be found out first on how many rows the final run, and so the audit, is trained."""
+        if takes_all_rows(self._run, made):
+            self._going_on = asyncio.create_task(self._run.run_for_audit(made))
+            self._going_on.add_done_callback(note_failure)  # the audit itself tells of it
+
+    async def wait(self) -> None:
+        """Returns when it has ended; the audit then finds it in the journal."""
+        if self._going_on:
+            await asyncio.wait({self._going_on})
+
+    async def give_up(self) -> None:
+        """Ends it, if it still goes on."""
+        if self._going_on:
+            self._going_on.cancel()
+            await self.wait()
+
+
+async def settle_first(publisher: Publisher, winner: Attempt, ahead: RunAhead) -> tuple[Attempt, Execution] | None:
+    """Publishes the winner if its final run succeeds; what its audit will judge is begun beside that."""
+    ahead.begin(winner)
+    settled = await publisher.settle([winner])
+    if settled is None:
+        await ahead.give_up()
+    return settled
 
 
 async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
@@ -69,9 +92,12 @@ async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
     return [baseline, *(one for one in best if one is not baseline)] if kept else best
 
 
-async def audit(desk: Desk, made: Attempt) -> None:
+async def audit(desk: Desk, made: Attempt, ahead: RunAhead) -> None:
     """Scores the winner on the rows that chose nothing, and notes how much its search score promised too much."""
     sampled = final_rows(desk.run, made)
+    if sampled:  # what was begun has more rows
+        await ahead.give_up()
+    await ahead.wait()
     audited = await desk.run.audit(made, rows=sampled.rows if sampled else None)
     if audited is None or audited.score.value is None or made.value is None:
         return
@@ -107,9 +133,9 @@ async def audit_leaks(desk: Desk, made: Attempt) -> None:
         await desk.note("leak_audit_agent", shuffled_labels_warning=warning)
 
 
-async def settle(desk: Desk, publisher: Publisher, best: list[Attempt]) -> tuple[Attempt, Execution]:
+async def settle(desk: Desk, publisher: Publisher, best: list[Attempt], ahead: RunAhead) -> tuple[Attempt, Execution]:
     """The attempt to hand in and its run on all data: the winner, a repair of it by an agent, or a runner-up."""
-    if settled := await settle_first(desk.run, publisher, best[0]):
+    if settled := await settle_first(publisher, best[0], ahead):
         return settled
     if repaired := await repair(desk, best[0]):
         await publisher.publish_script(repaired)
