@@ -47,7 +47,9 @@ _PROCESSES = 4  # may fill the room of a cache at once
 _FORGOTTEN_SECONDS = 3600.0  # after which an unfinished entry belongs to a process that has died
 # Signals that a script brings upon itself; SIGBUS may mean a full disk, and SIGKILL comes from others too.
 _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
-_MACHINE_STATE = re.compile(r"MemoryError|No space left|Cannot allocate|out of memory|temporarily unavailable", re.I)
+_MACHINE_STATE = re.compile(
+    r"MemoryError|No space left|Cannot allocate|out of memory|temporarily unavailable|can't start new thread", re.I
+)
 _LIST_INSTALLED = """
 import hashlib, importlib.metadata, json, sys
 files = lambda one: hashlib.sha256((one.read_text("RECORD") or "").encode()).hexdigest()  # their digests
@@ -201,16 +203,16 @@ def holds(stored: Stored, limits: Limits) -> bool:
         return False
     ended_by = _ended_by(execution)
     return all(
-        _number(now) <= _number(before) if name == ended_by else _keeps(used, _number(before), _number(now))
+        _number(now) <= _number(before) if name in ended_by else _keeps(used, _number(before), _number(now))
         for name, (used, before, now) in used_then_now.items()
     )
 
 
-def _ended_by(execution: Execution) -> str | None:
-    """The limit that ended a script, None if it ended by itself."""
-    if execution.outcome == "timeout":
-        return "cpu" if execution.returncode == -signal.SIGXCPU else "wall"
-    return {"memory": "memory", "output_limit": "file"}.get(execution.outcome)
+def _ended_by(execution: Execution) -> tuple[str, ...]:
+    """The limits of which one ended a script; none if it ended by itself."""
+    if execution.returncode == -signal.SIGXCPU:
+        return ("cpu",)
+    return {"timeout": ("wall", "cpu"), "memory": ("memory",), "output_limit": ("file",)}.get(execution.outcome, ())
 
 
 def _keeps(used: float | None, then: float, now: float) -> bool:

@@ -238,6 +238,7 @@ async def test_a_job_in_a_folder_of_the_users_is_always_run(bench: Bench) -> Non
         ({"outcome": "error", "returncode": 1, "stderr": "numpy._core._exceptions._ArrayMemoryError: no"}, False),
         ({"outcome": "error", "returncode": 1, "stderr": "OSError: [Errno 28] No space left on device"}, False),
         ({"outcome": "error", "returncode": 1, "stderr": "torch.OutOfMemoryError: CUDA out of memory."}, False),
+        ({"outcome": "error", "returncode": 1, "stderr": "RuntimeError: can't start new thread"}, False),
         ({"outcome": "error", "returncode": 1, "stderr": "BlockingIOError: Resource temporarily unavailable"}, False),
         ({"outcome": "killed", "returncode": -signal.SIGSEGV}, True),
         ({"outcome": "killed", "returncode": -signal.SIGABRT}, True),
@@ -292,6 +293,15 @@ async def test_a_timeout_counts_only_under_limits_not_larger(
     bench = Bench(tmp_path, FolderSandbox(outcome="timeout", returncode=-9))
     await bench.run(limits={"wall_seconds": first})
     assert (await bench.run(limits={"wall_seconds": second})).cached is is_cached
+
+
+@pytest.mark.parametrize("returncode", [-signal.SIGKILL, -signal.SIGXCPU])
+async def test_a_timeout_by_cpu_time_counts_only_under_limits_not_larger(tmp_path: Path, returncode: int) -> None:
+    """Ended by SIGKILL, it may have been the time of the whole tree as well as the wall clock."""
+    bench = Bench(tmp_path, FolderSandbox(outcome="timeout", returncode=returncode))
+    await bench.run(limits={"wall_seconds": 20, "cpu_seconds": 1})
+    assert (await bench.run(limits={"wall_seconds": 20, "cpu_seconds": 1})).cached
+    assert not (await bench.run(limits={"wall_seconds": 20, "cpu_seconds": 10})).cached
 
 
 async def test_a_job_keeps_its_timeout_and_its_finished_result_side_by_side(tmp_path: Path) -> None:
