@@ -70,7 +70,7 @@ def close_around(fence: Fence) -> None:
     if fence.user_namespace or os.geteuid() == 0:
         kernel.drop_capabilities()
     if fence.seccomp:
-        kernel.filter_syscalls(syscall_filter.program())
+        kernel.filter_syscalls(syscall_filter.program(os.getpid()))
 
 
 # --- namespaces and mounts --------------------------------------------------------------------------------------------

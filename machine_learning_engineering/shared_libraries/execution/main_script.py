@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import types
 import warnings
 import weakref
@@ -78,7 +79,7 @@ class Script:
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
         self._finalise()
         code = 120 if not _flush() and code == 0 else code
-        if isinstance(exc, KeyboardInterrupt):
+        if type(exc) is KeyboardInterrupt:  # a class of its own ends a script like any other exception
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         os._exit(code & 0xFF)
@@ -88,9 +89,11 @@ class Script:
         if exc is None:
             return 0
         if not isinstance(exc, SystemExit):
-            self._report(exc)
-            return 1
-        code = exc.code
+            return self._report(exc)
+        try:
+            code = exc.code
+        except BaseException:  # a property of the script's own
+            code = exc  # type: ignore[assignment]
         if code is None:
             return 0
         if isinstance(code, int):
@@ -103,19 +106,29 @@ class Script:
         sys.stderr.write(f"{text}\n")
         return 1
 
-    def _report(self, exc: BaseException) -> None:
-        """What the interpreter prints of an uncaught exception, through the hook that the script may have set."""
+    def _report(self, exc: BaseException) -> int:
+        """Prints an uncaught exception as the interpreter does, through the hook that the script may have set.
+
+        Returns the exit code, which that hook may ask for.
+        """
         self._strip(exc)
         sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, exc.__traceback__
         _flush_one(sys.stdout)
+        hook = getattr(sys, "excepthook", None)
+        if hook is None:
+            sys.stderr.write("sys.excepthook is missing\n")
+            hook = sys.__excepthook__
         try:
-            sys.excepthook(type(exc), exc, exc.__traceback__)
+            hook(type(exc), exc, exc.__traceback__)
+        except SystemExit as asked:
+            return self._code_of(asked)
         except BaseException as second:
             self._strip(second)
             sys.stderr.write("Error in sys.excepthook:\n")
             sys.__excepthook__(type(second), second, second.__traceback__)
             sys.stderr.write("\nOriginal exception was:\n")
             sys.__excepthook__(type(exc), exc, exc.__traceback__)
+        return 1
 
     def _strip(self, exc: BaseException) -> None:
         """Takes our own frames, which come first, out of an exception's traceback."""
@@ -161,8 +174,12 @@ def _refresh(environment: dict[str, str], seed: int | None) -> None:
     for name in _Noted.ours:
         del sys.modules[name]
     _reseed(seed)
+    if logging := sys.modules.get("logging"):  # its relative times count from there, in 3.13 in nanoseconds
+        started = vars(logging)["_startTime"]
+        vars(logging)["_startTime"] = time.time_ns() if isinstance(started, int) else time.time()
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
+        vars(process)["ORIGINAL_DIR"] = os.getcwd()  # noqa: PTH109 - pathlib would cost the fork server its import
         process.current_process()._config["authkey"] = process.AuthenticationString(os.urandom(32))
 
 

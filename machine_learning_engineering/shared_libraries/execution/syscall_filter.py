@@ -30,11 +30,14 @@ _REFUSED = {
     "clock_settime": (227, 112), "syslog": (103, 116), "vhangup": (153, 58),
 }  # fmt: skip
 _CLONE = (56, 220)
-# Calls that name a process: what their arguments, by place, have to be, so that they are about the caller itself.
+_CALLER = -1  # stands for any number of the calling process
+# Calls that name a process: what their arguments, by place, have to be, so that they are about the caller itself. A 0
+# that stands for the caller may also be the number of the job's first process.
 _ON_ITSELF = {
-    "ioprio_set": (251, 30, {0: 1, 1: 0}), "prlimit64": (302, 261, {0: 0}), "sched_setaffinity": (203, 122, {0: 0}),
-    "sched_setattr": (314, 274, {0: 0}), "sched_setparam": (142, 118, {0: 0}),
-    "sched_setscheduler": (144, 119, {0: 0}), "setpriority": (141, 140, {0: 0, 1: 0}),
+    "ioprio_set": (251, 30, {0: 1, 1: _CALLER}), "prlimit64": (302, 261, {0: _CALLER}),
+    "sched_setaffinity": (203, 122, {0: _CALLER}), "sched_setattr": (314, 274, {0: _CALLER}),
+    "sched_setparam": (142, 118, {0: _CALLER}), "sched_setscheduler": (144, 119, {0: _CALLER}),
+    "setpriority": (141, 140, {0: 0, 1: _CALLER}),
 }  # fmt: skip
 _SOCKET = (41, 198)
 _FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink
@@ -44,8 +47,8 @@ def supported() -> bool:
     return platform.machine() in _ARCHITECTURE
 
 
-def program() -> bytes:
-    """The filter for this machine, as classic BPF."""
+def program(pid: int) -> bytes:
+    """The filter for this machine and a job whose first process has this number, as classic BPF."""
     machine = platform.machine()
     row = 0 if machine == "x86_64" else 1
     refused = sorted(numbers[row] for numbers in _REFUSED.values())
@@ -56,10 +59,15 @@ def program() -> bytes:
     for number in refused:
         code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
     for *numbers, arguments in _ON_ITSELF.values():
-        code.append(_op(_EQUAL, numbers[row], 0, 2 * len(arguments) + 2))
-        for left, (place, value) in zip(range(len(arguments) - 1, -1, -1), arguments.items(), strict=True):
-            code += [_op(_LOAD, 16 + 8 * place), _op(_EQUAL, value, 0, 2 * left + 1)]
-        code += [_op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | errno.EPERM)]
+        checks: list[bytes] = [_op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | errno.EPERM)]
+        for place, value in reversed(arguments.items()):
+            refuse = len(checks) - 1  # steps from the check that stands before these to the last, which refuses
+            if value == _CALLER:
+                checks = [_op(_EQUAL, 0, 1, 0), _op(_EQUAL, pid, 0, refuse), *checks]
+            else:
+                checks = [_op(_EQUAL, value, 0, refuse), *checks]
+            checks = [_op(_LOAD, 16 + 8 * place), *checks]
+        code += [_op(_EQUAL, numbers[row], 0, len(checks)), *checks]
     code += [_op(_EQUAL, _SOCKET[row], 0, len(_FAMILIES) + 3), _op(_LOAD, 16)]
     code += [_op(_EQUAL, family, len(_FAMILIES) - i, 0) for i, family in enumerate(_FAMILIES)]
     code += [_op(_RETURN, _ERRNO | errno.EAFNOSUPPORT), _op(_RETURN, _ALLOW)]
