@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.errors import SandboxError, WorkerBroken
 from machine_learning_engineering.shared_libraries.execution.output import HeadTail, Normaliser, cut
-from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread
+from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread, uninterrupted
 from machine_learning_engineering.shared_libraries.execution.scratch import (
     Scratch,
     collect,
@@ -73,7 +73,7 @@ class LocalSandbox(ABC):
     name: str
 
     async def run(self, job: Job) -> Execution:
-        _check(job)
+        job = _checked(job)
         for _ in range(_TRIES):
             try:
                 return await self._run(job)
@@ -106,8 +106,7 @@ class LocalSandbox(ABC):
             try:
                 watched = await _watch(started, job.limits)
             finally:
-                await started.process.finish()
-                exceeded, peak = await in_thread(_lift, started.groups)
+                exceeded, peak = await uninterrupted(_end(started))
             watched.stopped = watched.stopped or exceeded
             watched.peak_bytes = max(watched.peak_bytes, peak)
             return await in_thread(self._conclude, job, scratch, started, watched)
@@ -155,11 +154,18 @@ def cpu_ceiling(limits: Limits) -> int:
     return math.ceil(limits.cpu_seconds or limits.wall_seconds * (os.cpu_count() or 1))
 
 
-def _check(job: Job) -> None:
+def _checked(job: Job) -> Job:
+    """A job that can be run, its paths absolute: who starts it may stand elsewhere."""
     if Path(job.name).name != job.name or job.name in ("", ".", "..", "input", "final"):
         raise SandboxError(f"{job.name!r} cannot be the name of a script: give a plain file name")
     if job.folder.exists():
         raise SandboxError(f"{job.folder} exists already; every job needs a folder of its own")
+    if job.python is not None and not job.python.exists():
+        raise WorkerBroken(f"the interpreter {job.python} of {job.name} is not there; name another one")
+    if any("\0" in argument for argument in job.argv):
+        raise SandboxError(f"an argument of {job.name} holds a NUL, which no program can be given")
+    view = job.view and job.view.model_copy(update={"path": job.view.path.absolute()})
+    return replace(job, cwd=job.cwd and job.cwd.absolute(), view=view)
 
 
 async def _watch(started: Started, limits: Limits) -> _Watched:
@@ -192,6 +198,15 @@ def _passed(used: Usage, limits: Limits) -> Outcome | None:
     if used.cpu_seconds > cpu_ceiling(limits):
         return "timeout"
     return "killed" if used.threads > limits.processes else None
+
+
+async def _end(started: Started) -> tuple[Outcome | None, int]:
+    """Ends what still runs of a job; what the kernel's limits have to tell of it."""
+    try:
+        await started.process.finish()
+    finally:
+        told = await in_thread(_lift, started.groups)
+    return told
 
 
 def _lift(groups: Groups | None) -> tuple[Outcome | None, int]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -27,18 +27,23 @@ _READ_BYTES = 65_536
 _DRAIN_BYTES = 2**20  # the most a pipe can hold by default limits
 
 
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The function's result, from a thread; a caller who is cancelled waits until the thread is done."""
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs))
+async def uninterrupted(work: Awaitable[T]) -> T:
+    """The result of `work`; a caller who is cancelled meanwhile, however often, waits until it has ended."""
+    going_on = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
-    while not work.done():
+    while not going_on.done():
         try:
-            await asyncio.wait({work})
+            await asyncio.wait({going_on})
         except asyncio.CancelledError as exc:
             cancelled = exc
     if cancelled is not None:
         raise cancelled
-    return work.result()
+    return going_on.result()
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The function's result, from a thread; a caller who is cancelled waits until the thread is done."""
+    return await uninterrupted(asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs)))
 
 
 @dataclass(frozen=True)

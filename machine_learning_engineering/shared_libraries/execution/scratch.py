@@ -100,10 +100,12 @@ def remove(path: Path) -> None:
 
 
 def largest_file_bytes(folder: Path) -> int:
-    """The size of the largest regular file below a folder, 0 if there is none."""
+    """The size of the largest regular file below a folder, but for what it was given in `input`; else 0."""
     sizes = [0]
     with contextlib.suppress(RecursionError):  # folders in folders, a thousand deep
-        for parent, _, names in os.walk(folder):
+        for parent, folders, names in os.walk(folder):
+            if Path(parent) == folder and "input" in folders:
+                folders.remove("input")
             for name in names:
                 with contextlib.suppress(OSError):
                     found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - names may be undecodable and many

@@ -4,6 +4,7 @@ Each check takes a sandbox and an empty folder and raises AssertionError with a 
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from machine_learning_engineering.shared_libraries.errors import SandboxError
 from machine_learning_engineering.shared_libraries.execution.output import SHOWN_CHARACTERS
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import SEARCH, Execution, Job, Limits, StagedView
@@ -194,6 +196,19 @@ async def cancelling_ends_the_script_and_leaves_nothing(sandbox: Sandbox, tmp: P
 
 
 @check
+async def cancelling_again_changes_nothing(sandbox: Sandbox, tmp: Path) -> None:
+    script = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    task = asyncio.create_task(run(sandbox, tmp, script, cwd=tmp, limits={"memory_bytes": 2**30}))
+    while not (tmp / "pid").exists() or not (tmp / "pid").read_text():  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(0.01)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    _expect(not psutil.pid_exists(int((tmp / "pid").read_text())), "who cancels twice waits for the script's end, too")
+    _expect(not (tmp / "job").exists(), "a job that was cancelled twice leaves no folder")
+
+
+@check
 async def files_come_back_without_links(sandbox: Sandbox, tmp: Path) -> None:
     (tmp / "secret").write_text("secret")
     script = (
@@ -227,6 +242,36 @@ async def the_view_is_input_and_cannot_be_changed(sandbox: Sandbox, tmp: Path) -
     _expect(execution.stdout == "x,y\n1,2\n media\n", "a script reads its view under ./input", execution)
     unchanged = (view.path / "train.csv").read_text(), (view.path / "media" / "a.txt").read_text()
     _expect(unchanged == ("x,y\n1,2\n", "media"), "nothing a script does changes the staged view")
+
+
+@check
+async def a_large_file_of_the_view_is_no_output(sandbox: Sandbox, tmp: Path) -> None:
+    view = make_view(tmp)
+    (view.path / "large.bin").write_bytes(bytes(2**21))
+    execution = await run(sandbox, tmp, "raise ValueError(1)", view=view, limits={"file_bytes": 2**20})
+    _expect(execution.outcome == "error", "what a script is given is not what it wrote", execution)
+
+
+@check
+async def paths_of_a_job_may_be_relative(sandbox: Sandbox, tmp: Path) -> None:
+    view = make_view(tmp)
+    view = view.model_copy(update={"path": Path(os.path.relpath(view.path))})
+    script = "import os\nprint(open('input/train.csv').readline().strip(), os.path.basename(os.getcwd()))"
+    execution = await run(sandbox, tmp, script, view=view)
+    _expect(execution.stdout == "x,y work\n", "a view's path may be relative", execution)
+    execution = await sandbox.run(make_job(tmp / "other", "print(1)", cwd=Path(os.path.relpath(tmp))))
+    _expect(execution.outcome == "ok", "a working directory may be relative", execution)
+
+
+@check
+async def a_job_that_cannot_be_started_is_our_failure(sandbox: Sandbox, tmp: Path) -> None:
+    cases: tuple[dict[str, Any], ...] = ({"python": tmp / "no-python"}, {"argv": ("a\0b",)})
+    for number, wrong in enumerate(cases):
+        try:
+            execution = await sandbox.run(make_job(tmp / str(number), "print(1)", **wrong))
+        except SandboxError:
+            continue
+        _expect(False, "a missing interpreter and a NUL among the arguments raise SandboxError", execution)
 
 
 @check

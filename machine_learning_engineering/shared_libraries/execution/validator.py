@@ -96,7 +96,8 @@ _CODE = frozenset({"builtins.eval", "builtins.exec", "builtins.compile"})
 _IMPORTERS = frozenset({"builtins.__import__", "importlib.__import__", "importlib.import_module"})
 _FOLLOWED = ("builtins.getattr", "builtins.vars", "sys.modules")  # no rule of their own: they lead to other names
 _GADGETS = ("__subclasses__", "__globals__", "__builtins__", "__loader__")
-_OPENERS = re.compile(r"open|Path|(read|to)_\w+|load\w*|genfromtxt|dump|save\w*|listdir|walk|glob|remove|rmtree|copy")
+_OPENERS = re.compile(r"open|Path|(read|to)_\w+|load(_\w+|txt)?|genfromtxt|dump|save\w*|rmtree|listdir")
+_IMPORTED_OPENERS = re.compile(r"walk|glob|remove|copy")  # words for much else where they are no module's
 _OUTSIDE = re.compile(r"(/(?!tmp/|tmp$|dev/)\w|~|[A-Za-z]:[\\/]|\.\.([\\/]|$)|file:)")
 _REMOTE = re.compile(r"(https?|ftp|s3|gs|hf)://")
 _MODULE = "*"  # stands for any imported thing without a rule
@@ -348,7 +349,8 @@ class _Check:
         if "builtins.getattr" in callee and len(call.args) > 1 and self._names.fold(call.args[1]) is None:
             for name in self._names.resolve(call.args[0]) - {_MODULE}:
                 self._add("dynamic_code", call, f"getattr on {name} with a computed name")
-        if first and _OPENERS.fullmatch(_last_name(call.func)):
+        opens = _IMPORTED_OPENERS if callee else None
+        if first and any(one.fullmatch(_last_name(call.func)) for one in filter(None, (_OPENERS, opens))):
             if _OUTSIDE.match(first):
                 self._add("outside_path", call, first[:100])
             if _REMOTE.match(first):

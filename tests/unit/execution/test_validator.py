@@ -140,6 +140,8 @@ OTHERS = {
         "import pickle\npickle.load(open('/home/me/model.pkl', 'rb'))",
         "PATH = '/data/' + 'train.csv'\nopen(PATH)",
         "df.to_csv('C:\\\\out.csv')",
+        "import os\nos.remove('/data/train.csv')",
+        "from shutil import copy\ncopy('/data/train.csv', 'train.csv')",
     ],
 }
 
@@ -154,6 +156,9 @@ HONEST = [
     "df.eval('a + b')\ndf.query('a > 1')",
     "import pandas as pd\npd.eval('1 + 2')",
     "with open('train.csv') as file:\n    file.read()",
+    "words = text.split()\nwords.remove('..')\nkept = words.copy()",
+    "import json\njson.loads('/not/a/path')",
+    "def walk(tree):\n    return tree\n\n\nwalk('/root')",
     "import pandas as pd\ntrain = pd.read_csv('./input/train.csv')\ntrain.to_csv('./final/submission.csv')",
     "import re\nre.compile('x').match(text)",
     "from re import compile\ncompile('x')",
