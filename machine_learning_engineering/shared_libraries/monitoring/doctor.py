@@ -123,7 +123,7 @@ def _output(script: str) -> tuple[bool, str]:
     """Whether a script of ours ended well, and what it printed, or its last words."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         return False, str(exc)
