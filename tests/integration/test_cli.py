@@ -212,6 +212,20 @@ def test_doctor_looks_at_everything_and_shows_no_key(tmp_path: Path) -> None:
     assert all(one["advice"] for one in missing)
 
 
+def test_doctor_tells_of_settings_that_this_machine_cannot_meet(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('not the one that was meant')")
+    wrong = {"MLE_SANDBOX": "subprocess", "MLE_GPUS": "64", "MLE_MEMORY_GB": "0.05"}
+    command = [*MLE[:1], "-P", *MLE[1:], "doctor", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **wrong}, check=False, timeout=120
+    )
+    told = {one["name"]: one for one in json.loads(done.stdout) if one["area"] == "Settings"}
+    expected = {"gpus": "missing", "memory": "missing"} | ({"sandbox": "note"} if sys.platform == "linux" else {})
+    assert {name: one["verdict"] for name, one in told.items()} == expected
+    assert not [one for one in json.loads(done.stdout) if "probe" in one["name"]]
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("command", ["run", "runs", "report", "tasks", "config", "doctor"])
 def test_every_command_explains_itself_and_its_options(tmp_path: Path, command: str) -> None:
     import typer.main

@@ -24,6 +24,7 @@ _PACKAGE = "machine_learning_engineering.shared_libraries.execution"
 _DISTRIBUTION = "machine-learning-engineering"
 _SECONDS = 60.0  # that one look may take
 _LEAST_DISK, _LEAST_MEMORY = 2 * 10**9, 2 * 10**9
+_LEAST_SCRIPT_MEMORY = 200 * 10**6  # that one script needs to import the libraries of `boost`
 
 _GET_LAYER = {
     "user-namespace": "allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` (Debian), "
@@ -185,6 +186,10 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("GPU", f"device {number}", "ok", gpu)
 
 
+def _gpu_count() -> int:
+    return sum(one.verdict == "ok" for one in _gpu())
+
+
 def _keys() -> Iterator[Finding]:
     """Which providers have a key in the environment; never what it is."""
     from machine_learning_engineering.shared_libraries.models import gemini, lite
@@ -203,11 +208,26 @@ def _settings() -> Iterator[Finding]:
     from machine_learning_engineering.shared_libraries.monitoring.settings import misspelt
 
     try:
-        RunConfig.from_env()
+        yield from _effects(RunConfig.from_env())
     except ConfigError as exc:
         yield Finding("Settings", "variables", "missing", str(exc), "correct or unset it")
     for sentence in misspelt():
         yield Finding("Settings", "variables", "missing", sentence, "correct or unset it")
+
+
+def _effects(config: RunConfig) -> Iterator[Finding]:
+    """What the settings in force make of this machine, where that is less than it has or more than it has."""
+    if config.sandbox == "subprocess" and sys.platform == "linux":
+        found = "subprocess: files and network stay open to scripts, and scores say so"
+        yield Finding("Settings", "sandbox", "note", found, "unset MLE_SANDBOX for the fence above")
+    if config.gpus > (there := _gpu_count()):
+        found = f"MLE_GPUS={config.gpus}, and nvidia-smi finds {there}"
+        yield Finding("Settings", "gpus", "missing", found, "lower MLE_GPUS, or see the driver")
+    if config.memory_gb is not None and config.memory_gb * 2**30 < _LEAST_SCRIPT_MEMORY:
+        found = (
+            f"MLE_MEMORY_GB={config.memory_gb:g}, and to import the libraries takes about {size(_LEAST_SCRIPT_MEMORY)}"
+        )
+        yield Finding("Settings", "memory", "missing", found, "raise it")
 
 
 def _machine() -> Iterator[Finding]:
@@ -226,7 +246,8 @@ def _machine() -> Iterator[Finding]:
 def _disk(name: str, place: Path) -> Finding:
     existing = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK):
-        return Finding("Machine", f"disk ({name})", "missing", f"{existing} cannot be written", "use another folder")
+        advice = "set MLE_HOME to a folder of yours" if place == data_home() else "use another folder"
+        return Finding("Machine", f"disk ({name})", "missing", f"{existing} cannot be written", advice)
     free = shutil.disk_usage(existing).free
     verdict: Verdict = "ok" if free >= _LEAST_DISK else "missing"
     return Finding("Machine", f"disk ({name})", verdict, f"{size(free)} free at {existing}", "free some space")
