@@ -1,5 +1,6 @@
 """What the commands besides `mle run` print: tables for people."""
 
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from machine_learning_engineering.shared_libraries.tasks.bundled import BundledT
 
 _STATUS = {"finished": "green", "going on": "cyan", "stopped": "yellow", "interrupted": "yellow"}
 _WIDE = 150  # columns from which there is room for everything
+_IN_A_PIPE = 1_000  # columns
 _MARKS = {"ok": ("ok", "green"), "missing": ("MISSING", "bold red"), "note": ("-", "dim")}
 
 
@@ -31,7 +33,7 @@ def show_runs(lines: Sequence[RunLine], place: str) -> None:
     if not lines:
         _print("No runs yet. Start one: mle run NAME (`mle tasks` lists names)")
         return
-    wide = Console().width >= _WIDE
+    wide = _console().width >= _WIDE
     table = _table(
         "run", "status", "search score", "audit (95 %)", "time", *(("scripts", "task", "begun") if wide else ())
     )
@@ -109,8 +111,13 @@ def _table(*columns: str | Text) -> Table:
     return table
 
 
+def _console() -> Console:
+    """As wide as the terminal; into a pipe no cell is folded, so that a name can be searched for and cut out."""
+    return Console(highlight=False, width=shutil.get_terminal_size((_IN_A_PIPE, 25)).columns)
+
+
 def _print(*parts: Table | str) -> None:
-    console = Console(highlight=False)
+    console = _console()
     for part in parts:
         if part:
             console.print(part, markup=False, soft_wrap=isinstance(part, str))
