@@ -21,7 +21,7 @@ from machine_learning_engineering.shared_libraries.execution.warm_sandbox import
 from machine_learning_engineering.shared_libraries.records import Execution, Job, Limits
 
 _SLOTS = 4
-_SPACING = 2 * _SLOTS  # jobs that end between two kills, if there are enough: one that is hit three times is given up
+_SPACING = 2 * _SLOTS  # jobs that end between two kills, if there are enough: one that is hit five times is given up
 _LONGEST_SECONDS = 0.05
 _START_SECONDS = 0.3  # about what a server needs to start
 _FAULTS = ("wrong", "lost", "doubled", "refused", "processes_left", "folders_left", "groups_left", "descriptors_left")

@@ -26,7 +26,7 @@ from machine_learning_engineering.shared_libraries.records import Execution, Job
 LOW_PRIORITY_NICE = 10
 _LOOK_SECONDS = 0.1  # between two looks at what a job uses
 _NORMALISED_BYTES = 2**20
-_TRIES = 3  # of a job whose worker died under it
+_TRIES = 5  # of a job whose worker died under it
 
 
 @dataclass

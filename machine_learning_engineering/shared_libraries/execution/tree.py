@@ -14,6 +14,7 @@ import psutil
 from machine_learning_engineering.shared_libraries.execution.supervisor import descendants, end_descendants, send
 
 _LOST_SECONDS = 5.0
+_IN_VAIN = 3  # looks that find nothing, before there is nothing
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -84,9 +85,15 @@ def end_tree(supervisor: int, token: str, orderly: bool) -> None:
 
 
 def end_all(find: Callable[[], list[int]]) -> None:
-    """Kills what `find` finds until it finds nothing any more, for some seconds at most."""
-    deadline = time.monotonic() + _LOST_SECONDS
-    while (found := find()) and time.monotonic() < deadline:
+    """Kills what `find` finds until it finds nothing any more, several times in a row, for some seconds at most.
+
+    Once is not enough: of a process that forks and exits after it was listed and before it is looked at, neither it
+    nor its child is found.
+    """
+    deadline, in_vain = time.monotonic() + _LOST_SECONDS, 0
+    while in_vain < _IN_VAIN and time.monotonic() < deadline:
+        found = find()
+        in_vain = 0 if found else in_vain + 1
         for pid in found:
             send(pid, signal.SIGKILL)
         time.sleep(0.001)
