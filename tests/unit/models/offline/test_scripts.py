@@ -194,4 +194,5 @@ def test_a_network_learns_a_part_of_the_rows_as_it_learns_all(
         assert np.corrcoef(answers if answers.ndim == 1 else answers[:, 1], inputs["a"][:50])[0, 1] > 0.7
 
     assert set(solvers) == {solver}
-    assert len(solvers) == 2 * (1 if many < 1_000 else 2), "few rows are not worth a second network"
+    alone = many < 1_000 and network == "MLPRegressor"
+    assert len(solvers) == 2 * (1 if alone else 2), "in regression few rows are not worth a second network"

@@ -95,13 +95,12 @@ def hist_boosting__bagged(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) 
 
 
 def extra_trees(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """The mean of 50 to 150 trees that cut at random places, the more rows or classes the more, each grown on at most
-    50,000 rows."""
+    """The mean of 100 or more trees that cut at random places, each grown on at most 50,000 rows."""
     train, new = filled(fit, y, rows)
     drawn = {"bootstrap": True, "max_samples": 50_000} if len(fit) > 50_000 else {}
     if len(CLASSES) > 5:  # small leaves and greedy cuts tell many classes apart
         drawn |= {"max_features": 0.5}
-    trees, smallest = (150, 1) if len(CLASSES) > 5 else (50 if ROWS < 1_000 else 100, 2)
+    trees, smallest = (150, 1) if len(CLASSES) > 5 else (100, 2)
     model = ExtraTreesClassifier(trees, min_samples_leaf=smallest, n_jobs=THREADS, random_state=SEED, **drawn)
     return probabilities(model, train, y, new)
 
@@ -183,16 +182,14 @@ def neighbours(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarr
 
 
 def network(fit: pd.DataFrame, y: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """A small neural network on normal scores, the mean of two from 1,000 rows on: few rows are learnt at once, many in
-    small batches."""
+    """The mean of two small neural networks on normal scores: few rows are learnt at once, many in small batches."""
     train, new = scaled(fit, y, rows)
     if ROWS < 1_500:  # the same for every part of them, since the blend weighs what it will hand in
         settings = {"solver": "lbfgs", "alpha": len(fit) / 40, "max_iter": 40}
     else:
         epochs = min(15, max(2, 60_000 // len(fit)))
         settings = {"alpha": 1.0, "batch_size": 64, "learning_rate_init": 0.006, "max_iter": epochs}
-    seeds = range(SEED, SEED + (1 if ROWS < 1_000 else 2))
-    models = [MLPClassifier(hidden_layer_sizes=(32,), random_state=k, **settings) for k in seeds]
+    models = [MLPClassifier(hidden_layer_sizes=(32,), random_state=SEED + k, **settings) for k in range(2)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so few steps are meant: they keep the networks smooth
         return np.mean([probabilities(model, train, y, new) for model in models], axis=0)
