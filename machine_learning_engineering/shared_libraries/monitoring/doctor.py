@@ -220,7 +220,7 @@ def _effects(config: RunConfig) -> Iterator[Finding]:
     if config.sandbox == "subprocess" and sys.platform == "linux":
         found = "subprocess: files and network stay open to scripts, and scores say so"
         yield Finding("Settings", "sandbox", "note", found, "unset MLE_SANDBOX for the fence above")
-    if config.gpus > (there := _gpu_count()):
+    if config.gpus and config.gpus > (there := _gpu_count()):  # nvidia-smi is asked again only where it matters
         found = f"MLE_GPUS={config.gpus}, and nvidia-smi finds {there}"
         yield Finding("Settings", "gpus", "missing", found, "lower MLE_GPUS, or see the driver")
     if config.memory_gb is not None and config.memory_gb * 2**30 < _LEAST_SCRIPT_MEMORY:
