@@ -156,8 +156,8 @@ class ForkServer:
 class Forked(Process):
     """A job in a fork of a server."""
 
-    def __init__(self, server: ForkServer, stdin: bytes, keep: int) -> None:
-        super().__init__(stdin, keep)
+    def __init__(self, server: ForkServer, keep: int) -> None:
+        super().__init__(keep)
         self._server = server
 
     @classmethod
@@ -166,8 +166,9 @@ class Forked(Process):
 
         Raises: WorkerLost.
         """
-        process = cls(server, stdin, keep)
+        process = cls(server, keep)
         try:
+            await process.fill(stdin)
             await server.ask(request.message, [*process.streams, process.control.fileno()])
         except BaseException:
             process._close()

@@ -24,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READ_BYTES = 65_536
+_SHORT_BYTES = 2**20  # of standard input, written faster than a thread takes over
 _DRAIN_BYTES = 2**20  # the most a pipe can hold by default limits
 
 
@@ -62,7 +63,7 @@ class Process(ABC):
     if nobody told. `streams` and `control` are the command's own ends, to be handed over and closed by `handed_over`.
     """
 
-    def __init__(self, stdin: bytes, keep: int) -> None:
+    def __init__(self, keep: int) -> None:
         self.status: int | None = None
         self.stdout, self.stderr = HeadTail(keep), HeadTail(keep)
         self._loop = asyncio.get_running_loop()
@@ -70,9 +71,16 @@ class Process(ABC):
         self._report = b""
         self._pipes: dict[int, HeadTail] = {}
         self._control, self.control = socket.socketpair()
-        self.streams = [_filled(stdin), self._pipe(self.stdout), self._pipe(self.stderr)]
+        self.streams = [_nameless_file(), self._pipe(self.stdout), self._pipe(self.stderr)]
         self._control.setblocking(False)
         self._loop.add_reader(self._control, self._hear)
+
+    async def fill(self, stdin: bytes) -> None:
+        """Writes the command's standard input, a long one in a thread."""
+        if len(stdin) <= _SHORT_BYTES:
+            _write(self.streams[0], stdin)
+        else:
+            await in_thread(_write, self.streams[0], stdin)
 
     def handed_over(self) -> None:
         """Closes our copies of the command's ends, so that only the command and its children hold them."""
@@ -163,28 +171,41 @@ class Process(ABC):
 class Spawned(Process):
     """A command in a fresh process, below a supervisor of its own."""
 
-    def __init__(
-        self, command: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes, rules: Rules, keep: int
-    ) -> None:
-        super().__init__(stdin, keep)
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes, rules: Rules, keep: int
+    ) -> "Spawned":
+        """The running command.
+
+        Raises: SandboxError if it cannot be started there.
+        """
+        process = cls(keep)
+        try:
+            await process.fill(stdin)
+            process._spawn(command, cwd, environment, rules)
+        except OSError as exc:
+            process._close()
+            raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
+        except BaseException:
+            process._close()
+            raise
+        process.handed_over()
+        return process
+
+    def _spawn(self, command: Sequence[str], cwd: Path, environment: dict[str, str], rules: Rules) -> None:
         self._token = f"{TOKEN}={environment[TOKEN]}"
         program = [sys.executable, "-I", "-S", supervisor.__file__, str(self.control.fileno())]
         settings = map(str, (rules.file_bytes, rules.cpu_seconds, rules.nice))
-        try:
-            self._popen = subprocess.Popen(
-                [*program, *settings, *command],
-                cwd=cwd,
-                env=environment,
-                stdin=self.streams[0],
-                stdout=self.streams[1],
-                stderr=self.streams[2],
-                pass_fds=(self.control.fileno(),),
-                start_new_session=True,
-            )
-        except OSError as exc:
-            self._close()
-            raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
-        self.handed_over()
+        self._popen = subprocess.Popen(
+            [*program, *settings, *command],
+            cwd=cwd,
+            env=environment,
+            stdin=self.streams[0],
+            stdout=self.streams[1],
+            stderr=self.streams[2],
+            pass_fds=(self.control.fileno(),),
+            start_new_session=True,
+        )
 
     def members(self) -> list[int]:
         return members(self._popen.pid)
@@ -197,18 +218,18 @@ class Spawned(Process):
         self._popen.wait()
 
 
-def _filled(data: bytes) -> int:
-    """The descriptor of a nameless file with this content, at its start."""
+def _nameless_file() -> int:
     if sys.platform != "linux":
         with tempfile.TemporaryFile() as file:
-            file.write(data)
-            file.seek(0)
             return os.dup(file.fileno())
-    descriptor = os.memfd_create("stdin")  # a fence lets scripts open /dev/stdin, since it lies in no file system
+    return os.memfd_create("stdin")  # a fence lets scripts open /dev/stdin, since it lies in no file system
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Writes a file's content, to be read from its start."""
     with os.fdopen(os.dup(descriptor), "wb") as file:
         file.write(data)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def new_token() -> str:

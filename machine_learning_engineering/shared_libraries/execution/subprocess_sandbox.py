@@ -42,7 +42,7 @@ class SubprocessSandbox(LocalSandbox):
         await in_thread(fill, scratch, job)
         script = job.name if job.cwd is None and job.runner is None else str(scratch.work / job.name)
         runner = () if job.runner is None else (str(job.runner),)
-        process = Spawned(
+        process = await Spawned.start(
             command=(str(python_of(job)), *runner, script, *job.argv),
             cwd=job.cwd or scratch.work,
             environment=script_environment(job, scratch.home, scratch.temp, new_token(), os.environ),

@@ -94,7 +94,8 @@ _ADVICE: dict[Rule, str] = {
 }
 _CODE = frozenset({"builtins.eval", "builtins.exec", "builtins.compile"})
 _IMPORTERS = frozenset({"builtins.__import__", "importlib.__import__", "importlib.import_module"})
-_FOLLOWED = ("builtins.getattr", "builtins.vars", "sys.modules")  # no rule of their own: they lead to other names
+_GETTER = "operator.attrgetter"
+_FOLLOWED = ("builtins.getattr", "builtins.vars", "sys.modules", _GETTER)  # no rule of their own: they lead on
 _GADGETS = ("__subclasses__", "__globals__", "__builtins__", "__loader__")
 _OPENERS = re.compile(r"open|Path|(read|to)_\w+|load(_\w+|txt)?|genfromtxt|dump|save\w*|rmtree|listdir")
 _IMPORTED_OPENERS = re.compile(r"walk|glob|remove|copy")  # words for much else where they are no module's
@@ -218,9 +219,15 @@ class _Names:
                 self._assign([node.target], value)
             case ast.For() | ast.AsyncFor() | ast.comprehension():
                 self._assign([ast.Tuple([node.target])], node.iter)
-            case ast.arg():
-                self._bind(node.arg)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.ExceptHandler() | ast.MatchAs():
+            case ast.arguments():
+                self._parameters(node)
+            case ast.ClassDef():
+                self._bind(node.name)
+                self._attributes(node)
+            case ast.Match():
+                for part in (part for case in node.cases for part in ast.walk(case.pattern)):
+                    self._bind(_captured(part), self.resolve(node.subject))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ExceptHandler():
                 self._bind(node.name or "")
             case ast.Name(ctx=ast.Store()):
                 self._bind(node.id)
@@ -234,6 +241,21 @@ class _Names:
                 if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
                     name = node.id if isinstance(node, ast.Name) else f".{node.attr}"
                     self._bind(name, self.resolve(value))
+
+    def _parameters(self, node: ast.arguments) -> None:
+        """Binds the parameters of a function, those with a default to what it stands for."""
+        placed = [*node.posonlyargs, *node.args]
+        defaults = dict(zip(reversed(placed), reversed(node.defaults), strict=False))
+        defaults |= {one: value for one, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value}
+        for one in (*placed, *node.kwonlyargs, *filter(None, (node.vararg, node.kwarg))):
+            self._bind(one.arg, self.resolve(defaults[one]) if one in defaults else ())
+
+    def _attributes(self, node: ast.ClassDef) -> None:
+        """Binds what the body of a class assigns as attributes; its names are bound where they stand."""
+        assigned = [part for part in node.body if isinstance(part, ast.Assign)]
+        for name, value in ((one, part.value) for part in assigned for one in part.targets):
+            if isinstance(name, ast.Name):
+                self._bind(f".{name.id}", self.resolve(value))
 
     def _bind(self, name: str, origins: Collection[str] = ()) -> None:
         self._bound[name] = self._bound.get(name, frozenset()) | frozenset(origins)
@@ -257,6 +279,10 @@ class _Names:
             case ast.Subscript():
                 bases, key = self.resolve(node.value), self.fold(node.slice)
                 return bases | (self._member(bases - {_MODULE}, key) if key else frozenset())
+            case ast.Call(func=ast.Attribute(value=owner, attr="__getattribute__"), args=[*others, name]):
+                return self._got(others[0] if others else owner, name)
+            case ast.Call(func=ast.Call(func=maker, args=[name]), args=[owner]) if _GETTER in self.resolve(maker):
+                return self._got(owner, name)
             case ast.Call(args=[first, *rest]):
                 return self._result(self.resolve(node.func), first, rest)
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts) | ast.BoolOp(values=parts):
@@ -278,12 +304,17 @@ class _Names:
             return name if name in _REACHABLE else _MODULE
         return base if base.count(".") >= _LONGEST_NAME else self._known(f"{base}.{name}")
 
+    def _got(self, owner: ast.expr, name: ast.expr) -> frozenset[str]:
+        """What the attribute of this name is, where the name is known."""
+        text = self.fold(name)
+        return self._member(self.resolve(owner), text) if text else frozenset()
+
     def _result(self, callee: frozenset[str], first: ast.expr, rest: list[ast.expr]) -> frozenset[str]:
         """What a call with these arguments gives, where it gives a module or a member of one."""
         if "builtins.vars" in callee:
             return self.resolve(first)
-        if "builtins.getattr" in callee and rest and (name := self.fold(rest[0])):
-            return self._member(self.resolve(first), name)
+        if "builtins.getattr" in callee and rest:
+            return self._got(first, rest[0])
         if callee & _IMPORTERS and (name := self.fold(first)):
             return frozenset({self._known(name), self._known(name.partition(".")[0])})
         return frozenset()
@@ -379,6 +410,14 @@ class _Check:
             return self._at
         line = self._lines[node.lineno - 1] if node.lineno <= len(self._lines) else ""
         return node.lineno, len(line.encode(errors="replace")[: node.col_offset].decode(errors="replace")) + 1
+
+
+def _captured(pattern: ast.AST) -> str:
+    """The name that a part of a `match` pattern binds; empty if it binds none."""
+    match pattern:
+        case ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name) | ast.MatchMapping(rest=str() as name):
+            return name
+    return ""
 
 
 def _last_name(node: ast.expr) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from machine_learning_engineering.shared_libraries.errors import ConfigError
+from machine_learning_engineering.shared_libraries.execution import process
 from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scheduler import Capacity, ScheduledSandbox
@@ -25,6 +27,24 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_contract(check: Check, sandbox: Sandbox, tmp_path: Path) -> None:
     await check(sandbox, tmp_path)
+
+
+async def test_a_long_input_is_written_beside_the_event_loop(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = []
+
+    def written(descriptor: int, data: bytes) -> None:
+        writers.append(threading.current_thread())
+        write(descriptor, data)
+
+    write = process._write
+    monkeypatch.setattr(process, "_write", written)
+    data = b"x" * (2 * process._SHORT_BYTES)
+    execution = await run(sandbox, tmp_path, "import sys\nprint(len(sys.stdin.read()))", stdin=data)
+    assert execution.stdout == f"{len(data)}\n"
+    assert threading.main_thread() not in writers
+    assert len(writers) == 1
 
 
 def test_a_backend_has_the_name_of_its_row() -> None:
