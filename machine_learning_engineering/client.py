@@ -71,6 +71,8 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
         test = said["test"] = Path(said["test"]).expanduser().absolute()
         if not test.exists():
             raise TaskError(f"there is no file {test}.{nearest(test.name, _beside(test))} Check the path.")
+    if not str(source).strip():
+        raise TaskError("the source is empty. Name a CSV file, a folder with train.csv, or a bundled task.")
     path = Path(source).expanduser()
     if path.exists():
         return TaskRequest(source=path.absolute(), **said)

@@ -23,6 +23,8 @@ ROWS = "".join(f"{i},{i % 13},{i * 7 % 11},{i % 13 * 2.5 + 1}\n" for i in range(
 TRAIN_OF = "id,width,height,price\n{}"
 TRAIN = TRAIN_OF.format(ROWS)
 EUROS = TRAIN_OF.format("".join(f"{i},{i % 13},{i * 7 % 11},{i + 1.5} EUR\n" for i in range(60)))
+SLIP = ("train.csv", TRAIN.replace(",3.5\n", ",n/a?\n", 1))
+TARGET_ALONE = ("train.csv", "price\n" + "".join(f"{i}\n" for i in range(60)))
 TEST = "id,width,height\n90,3,4\n91,5,6\n"
 PRICE = ("train.csv", "--target", "price")
 
@@ -45,6 +47,11 @@ class Account:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
+
+    def files(self) -> set[Path]:
+        """All that lies in the folder but what the command keeps for itself."""
+        home = self.folder / "home"
+        return {path for path in self.folder.rglob("*") if path != home and home not in path.parents}
 
     def mle(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         self.own()
@@ -137,6 +144,16 @@ CASES = [
     Case("folder without data", ("empty",), ("has no train.csv", "Put the training rows into it"), (("empty/a", ""),)),
     Case("two targets", (*PRICE, "--target", "width"), ("--target is given more than once", "Give it once")),
     Case("no target said", ("train.csv",), ("Say --target with one of", "'price'")),
+    Case("empty source", ("",), ("the source is empty", "Name a CSV file")),
+    Case("nothing but the target", PRICE, ("no column to predict 'price' from", "Add columns"), (TARGET_ALONE,)),
+    Case("slip among numbers", PRICE, ("'n/a?' in 1 row of 60", "Write numbers there"), (SLIP,)),
+    Case(
+        "slip and a metric for numbers",
+        (*PRICE, "--metric", "rmse"),
+        ("'n/a?' in 1 row of 60", "Write numbers there"),
+        (SLIP,),
+    ),
+    Case("new folder for a refused run", ("train.csv", "--target", "prise", "--out", "a/b"), ("no column 'prise'",)),
     Case("target not found", ("train.csv", "--target", "prise"), ("no column 'prise'", "Did you mean 'price'?")),
     Case("mistyped file", ("trian.csv", "--target", "price"), ("'trian.csv'", "Did you mean 'train.csv'")),
     Case(
@@ -230,7 +247,9 @@ def test_a_mistake_ends_in_a_sentence(account: Account, case: Case) -> None:
     for name, content in {"train.csv": TRAIN, **dict(case.files)}.items():
         account.write(name, content)
     account.environment = dict(case.environment)
+    before = account.files()
     said = is_sentence(account.mle("run", *case.arguments))
+    assert account.files() == before
     for words in case.told:
         assert words in said
 
@@ -251,6 +270,17 @@ def test_a_file_of_somebody_else_is_not_read(account: Account) -> None:
     said = is_sentence(account.mle("run", *PRICE))
     assert "train.csv" in said
     assert "permission" in said.lower()
+
+
+def test_a_run_of_somebody_else_is_not_told_as_none(account: Account) -> None:
+    if account.is_root:
+        pytest.skip("root may read everything")
+    folder = account.write("run/journal.jsonl", "{}").parent
+    account.own()
+    folder.chmod(0)
+    said = is_sentence(account.mle("report", "run"))
+    folder.chmod(0o700)
+    assert "run cannot be read (Permission denied). Check its permissions." in said
 
 
 def test_the_folder_of_a_run_in_progress_is_left_to_it(account: Account) -> None:

@@ -1,5 +1,6 @@
 """Beginning a run, or taking it up again where it stopped: the same command on the same folder does both."""
 
+import contextlib
 import json
 import os
 import re
@@ -46,7 +47,9 @@ def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Pat
     Raises: TaskError for data that cannot be used; ConfigError for a folder that cannot hold a run, or a model that
     cannot be used; JournalError for a run that is going on or was begun with other data or settings.
     """
-    folder = _folder(request, out)
+    folder = _place(request, out)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    _make(folder)
     is_new = not (folder / "journal.jsonl").exists()
     journal = Journal(folder)
     try:
@@ -70,11 +73,12 @@ def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Pat
         )
     except BaseException:
         journal.close()
-        if is_new:  # nothing of a run that never began is left; a folder that was there before stays
+        if is_new:  # nothing of a run that never began is left; folders that were there before stay
             for path in folder.iterdir():
                 remove(path)
-            if out is None:
-                folder.rmdir()
+            with contextlib.suppress(OSError):  # another run has begun beside it
+                for path in new:
+                    path.rmdir()
         raise
     about = {
         "run_id": folder.name,
@@ -87,8 +91,12 @@ def open_run(request: TaskRequest, config: RunConfig, sandbox: Sandbox, out: Pat
     return Run(config, task, folder, journal, sandbox)
 
 
-def _folder(request: TaskRequest, out: Path | None) -> Path:
-    folder = (out or RUNS / new_run_id(request.name or request.source.stem)).expanduser().absolute()
+def _place(request: TaskRequest, out: Path | None) -> Path:
+    return (out or RUNS / new_run_id(request.name or request.source.stem)).expanduser().absolute()
+
+
+def _make(folder: Path) -> None:
+    """Raises: ConfigError for a folder that cannot hold a run."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
         raise ConfigError(f"{folder} is not empty and holds no run. Choose a new folder with --out.")
     try:
@@ -96,7 +104,6 @@ def _folder(request: TaskRequest, out: Path | None) -> Path:
         (folder / "blobs").mkdir(exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"{folder} cannot be written ({exc.strerror}). Choose another folder with --out.") from exc
-    return folder
 
 
 def new_run_id(name: str) -> str:

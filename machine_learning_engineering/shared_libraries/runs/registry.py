@@ -35,8 +35,9 @@ def known_runs() -> list[Path]:
 def find(run: str = "") -> Path:
     """The folder of a run, by its path, its name or a unique beginning of its name; the latest where none is named.
 
-    Raises: JournalError if there is no such run, or several.
+    Raises: JournalError if there is no such run, or several, or one that may not be read.
     """
+    _check_readable(Path(run).expanduser())
     if run and _written(Path(run).expanduser()) is not None:
         return Path(run).expanduser().absolute()
     runs = known_runs()
@@ -52,6 +53,15 @@ def find(run: str = "") -> Path:
         raise JournalError(f"several runs are called {run!r}: {shown}. Say which.")
     near = get_close_matches(run, [path.name for path in runs], n=3, cutoff=0.4) or [path.name for path in runs[-3:]]
     raise JournalError(f"there is no run {run!r}. Nearest: {', '.join(near)}.")
+
+
+def _check_readable(folder: Path) -> None:
+    try:
+        (folder / _JOURNAL).stat()
+    except PermissionError as exc:
+        raise JournalError(f"{folder} cannot be read ({exc.strerror}). Check its permissions.") from exc
+    except (OSError, ValueError):
+        return  # it need not be a path
 
 
 def _shown(path: Path, others: list[Path]) -> str:

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import TaskError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_SLIPS = 0.05  # share of the rows
 _SPREADSHEET = "Save it as CSV (in Excel: File, Save As, CSV UTF-8) and give that file."
 # How files that are no CSV begin, what they are, and what to do about it.
 _KINDS = (
@@ -41,6 +43,20 @@ def other_metric(labels: "pd.Series[str]", too_many: bool) -> str:
             "if they are classes, there are too many."
         )
     return "Choose a metric for classes, such as accuracy, with --metric."
+
+
+def check_slips(labels: "pd.Series[str]") -> None:
+    """Raises: TaskError for a target of numbers where a few cells, at most one in twenty, are none."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(labels, errors="coerce")
+    slips = labels[numbers.isna()]
+    if 0 < len(slips) <= _SLIPS * len(labels):
+        rows = "1 row" if len(slips) == 1 else f"{len(slips)} rows"
+        raise TaskError(
+            f"the target {labels.name!r} holds numbers, but {listed(sorted(set(slips)), 3)} in {rows} of "
+            f"{len(labels):,}. Write numbers there, or remove these rows."
+        )
 
 
 def no_number(labels: "pd.Series[str]") -> str:

@@ -47,6 +47,7 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
         _check_column(train, said.get(role), role)
     if said.get("time"):
         files.notes.append("Scores are of the last rows that are known; what changes after them is in no interval.")
+    whole = train[target]  # also of rows that are set aside, where a slip would else be found in the end
     if test is None:
         train, test = split_off_test(train, target, said.get("group"), said.get("time"), files, work)
     train = _labelled(train, target, files, work)
@@ -57,8 +58,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     _check_features(train, test, target, id_column, said, of_rows)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
     check_varies(train[target], target, files.notes)
-    metric = choose_metric(values[target], request, said, description, files)
-    problem = problem_of(values[target], train[target], metric)
+    known = whole[~without(whole, files.train.name)]
+    metric = choose_metric(known, request, said, description, files)
+    problem = problem_of(known, train[target], metric)
     labels = None if problem == "regression" else train[target]
     facts = profile(values, len(test), target, id_column, labels)
     columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
@@ -125,7 +127,7 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
 
 def _labelled(train: pd.DataFrame, target: str, files: Files, work: Path | None) -> pd.DataFrame:
     """The training rows that have a target, in a file of their own if some have none."""
-    missing = without(train, target, files.train.name)
+    missing = without(train[target], files.train.name)
     if not missing.any():
         return train
     files.notes.append(
@@ -209,7 +211,10 @@ def _check_features(
     if told := [f"only {side} has {listed(names)}" for side, names in differences if names]:
         raise TaskError(f"train and test columns differ: {'; '.join(told)}. Give both the same feature columns.")
     if of_rows is None and not {*train.columns} & {*test.columns} - alone:
-        raise TaskError(f"there is no column to predict {target!r} from. Give both files the same feature columns.")
+        raise TaskError(
+            f"there is no column to predict {target!r} from. Add columns that describe the rows; a test file needs "
+            "them, too."
+        )
 
 
 def _id_column(

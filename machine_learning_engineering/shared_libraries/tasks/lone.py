@@ -23,7 +23,7 @@ def split_off_test(
     """
     is_test = set_aside(table, target, group, time)
     if is_test is None:
-        is_test = without(table, target, files.train.name)
+        is_test = without(table[target], files.train.name)
         rows = f"the {int(is_test.sum())} rows without {target!r}{spelt_missing(table[target][is_test])}"
         files.notes.append(f"There is no test file: {rows} are predicted.")
     else:
@@ -70,11 +70,11 @@ def _groups(column: "pd.Series[str]") -> list[str]:
     return list(sizes.index[before <= max(SHARE * len(column), before.iloc[0])][: len(sizes) - LEAST_GROUPS + 1])
 
 
-def without(table: pd.DataFrame, target: str, file: str) -> "pd.Series[bool]":
-    """Which rows lack the target. Raises: TaskError if all do."""
-    missing = is_missing(table[target].str.strip())
+def without(labels: "pd.Series[str]", file: str) -> "pd.Series[bool]":
+    """Which rows have no label. Raises: TaskError if none has one."""
+    missing = is_missing(labels.str.strip())
     if missing.all():
-        raise TaskError(f"the target {target!r} is missing in every row of {file}. Choose another.")
+        raise TaskError(f"the target {labels.name!r} is missing in every row of {file}. Choose another.")
     return missing
 
 

@@ -8,22 +8,26 @@ import pandas as pd
 
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import Metric, Problem, TaskRequest
-from machine_learning_engineering.shared_libraries.tasks.advice import no_number, other_metric
+from machine_learning_engineering.shared_libraries.tasks.advice import check_slips, no_number, other_metric
 from machine_learning_engineering.shared_libraries.tasks.folder import Files
 from machine_learning_engineering.shared_libraries.tasks.metrics import default_metric, find_metric, metric_in
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, is_own, own_metric
 from machine_learning_engineering.shared_libraries.tasks.metrics.table import row_of
+from machine_learning_engineering.shared_libraries.tasks.table import typed_column
 
 FEW_LABELS = 20  # whole numbers with at most so many distinct values are classes
 
 
 def choose_metric(
-    values: "pd.Series[Any]", request: TaskRequest, said: dict[str, Any], description: str, files: Files
+    labels: "pd.Series[str]", request: TaskRequest, said: dict[str, Any], description: str, files: Files
 ) -> Metric:
-    """The metric that was said, or that the description names, or the usual one for such values.
+    """The metric that was said, or that the description names, or the usual one for such labels.
 
     A function is called only where the person names it, never because a file that came with the data does.
+
+    Raises: TaskError or ConfigError for a metric that cannot be used, TaskError for numbers with slips among them.
     """
+    values = typed_column(labels)
     if name := said.get("metric"):
         if not is_own(name):
             return find_metric(name, said.get("direction"))
@@ -34,27 +38,34 @@ def choose_metric(
     if found := metric_in(description):
         files.notes.append(f"The metric is taken from the description: {found.title}.")
         return found
+    if not _looks_like_classes(pd.to_numeric(labels, errors="coerce")):
+        check_slips(labels)
     usual = default_metric("multiclass" if _looks_like_classes(values) else "regression")
     files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.")
     return usual
 
 
-def problem_of(values: "pd.Series[Any]", labels: "pd.Series[str]", metric: Metric) -> Problem:
-    """What the metric makes of the target. Raises: TaskError for a target that the metric cannot judge."""
+def problem_of(labels: "pd.Series[str]", train: "pd.Series[str]", metric: Metric) -> Problem:
+    """What the metric makes of the target: of all its `labels`, and of those that are left to `train` on.
+
+    Raises: TaskError for a target that the metric cannot judge.
+    """
     if not isinstance(metric, OwnMetric) and row_of(metric).outside:
         raise TaskError(f"{metric.title} is for {row_of(metric).outside}, which runs cannot predict. Choose another.")
     if metric.predicts != "value":
-        return _classes(labels, metric)
+        return _classes(train, metric)
+    values = typed_column(labels)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        check_slips(labels)
         raise TaskError(
-            f"{metric.title} needs numbers, but the target {values.name!r} holds values such as "
+            f"{metric.title} needs numbers, but the target {labels.name!r} holds values such as "
             f"{no_number(labels)!r}. {other_metric(labels, _too_many(labels))}"
         )
-    check_varies(values, str(values.name))
+    check_varies(typed_column(train), str(labels.name))
     if values.abs().max() == float("inf"):
-        raise TaskError(f"the target {values.name!r} is infinite in some rows. Remove these rows.")
+        raise TaskError(f"the target {labels.name!r} is infinite in some rows. Remove these rows.")
     if metric.name in ("rmsle", "poisson") and values.min() < 0:
-        raise TaskError(f"{metric.title} needs a target that is never negative, {values.name!r} is. Choose rmse.")
+        raise TaskError(f"{metric.title} needs a target that is never negative, {labels.name!r} is. Choose rmse.")
     return "regression"
 
 

@@ -62,7 +62,7 @@ def typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     """The frame with numbers, booleans and missing cells as pandas.read_csv would give them to a script."""
     import pandas as pd
 
-    return pd.DataFrame({name: _typed(frame[name]) for name in frame.columns}, index=frame.index)
+    return pd.DataFrame({name: typed_column(frame[name]) for name in frame.columns}, index=frame.index)
 
 
 def is_missing(cells: "pd.Series[str]") -> "pd.Series[bool]":
@@ -70,7 +70,8 @@ def is_missing(cells: "pd.Series[str]") -> "pd.Series[bool]":
     return cells.isin(_MISSING)
 
 
-def _typed(cells: "pd.Series[str]") -> "pd.Series[Any]":
+def typed_column(cells: "pd.Series[str]") -> "pd.Series[Any]":
+    """The column as pandas.read_csv would give it: numbers, booleans, or texts with missing cells."""
     import pandas as pd
 
     numbers = pd.to_numeric(cells, errors="coerce")

@@ -135,7 +135,7 @@ MISTAKES = [
     (
         {"train_csv": TRAIN.replace(".5,a", ",a")[:-3] + "x\n"},
         {"metric": "rmse"},
-        "needs numbers, but the target 'price'",
+        "the target 'price' holds numbers, but '58x' in 1 row of 40",
     ),
     ({"train_csv": "y,x,kind\n1,2,a\n3,4,b\n", "test_csv": "x\n1\n"}, {"target": "y"}, "only train has 'kind'"),
     ({"train_csv": "x,y\n1,2\n2,3\n", "test_csv": "x,z\n1,2\n"}, {}, "only test has 'z'"),

@@ -45,3 +45,18 @@ def test_four_groups_leave_three_to_train_on(tmp_path: Path) -> None:
 def test_an_unknown_group_of_a_lone_csv_is_named(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"no group column 'pateint'.*'patient'"):
         load(tmp_path, group="pateint")
+
+
+@pytest.mark.parametrize(
+    ("cell", "metric", "told"),
+    [("?", None, r"'\?' in 1 row of 60"), ("inf", "rmse", "is infinite"), ("-1", "rmsle", "never negative")],
+)
+def test_a_cell_that_cannot_be_judged_is_told_wherever_it_stands(
+    tmp_path: Path, cell: str, metric: str | None, told: str
+) -> None:
+    """Also among the rows that are set aside, which nothing would look at before the end."""
+    for place in range(60):
+        cells = [cell if n == place else f"{n * 7 % 60}.5" for n in range(60)]
+        (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{n % 5},{one}\n" for n, one in enumerate(cells)))
+        with pytest.raises(TaskError, match=told):
+            load_task(TaskRequest(source=tmp_path / "rows.csv", target="y", metric=metric), tmp_path / "work")
