@@ -336,11 +336,12 @@ def test_the_audit_leads_and_a_stopped_script_is_recognisable_everywhere(tmp_pat
     assert f"<title>tiny – {value}" in html
     assert f"Not run on the other folds: {last.score.stopped if last.score else ''}" in html
     assert (
-        f"{last.title}: {last.value:.6g} (first fold only" in answers.leaderboard(tmp_path / "run")["leaderboard"][-1]
+        f"{last.title}: {last.value:.6g} (first fold only, clearly behind: -"
+        in answers.leaderboard(tmp_path / "run")["leaderboard"][-1]
     )
     assert f"**Root mean squared error {value} on 90 rows" in closing(story)
     (row,) = [one for one in Narrator().tell(read_journal(tmp_path / "run"), story) if one.startswith(last.title)]
-    assert "clearly behind on the first fold" in row
+    assert ", first fold only, clearly behind: -" in row
     expected = f"{value} ({figure(audited['low'], 4)} to {figure(audited['high'], 4)})"
     assert f"{searched} rmse  {expected}" in mle("runs", cwd=tmp_path).stdout
     compared = json.loads(mle("runs", "run", "run", "--json", cwd=tmp_path).stdout)

@@ -126,6 +126,6 @@ def _best(story: Story) -> str:
 
 
 def _mark(story: Story, node: Node) -> str:
-    if node.stopped:
-        return " (first fold only, clearly behind)"
+    if node.stopped and node.score is not None:
+        return f" (first fold only, {node.score.stopped})"
     return " (published)" if story.winner is not None and story.winner.key == node.key and node.published else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Protocol
 
@@ -77,7 +78,9 @@ class Console:
         self._out.print("finishing up: scripts end, the best submission stays. Ctrl-C again stops at once.")
 
     def abandon(self) -> None:
-        """Nothing to give back."""
+        """Ends the line on which a terminal has shown Ctrl-C."""
+        if self._out.is_terminal:
+            os.write(sys.stdout.fileno(), b"\n")
 
     def close(self) -> None:
         """Every line is out already."""
@@ -108,7 +111,7 @@ def _line(entry: JournalEntry) -> str | None:
             spent = f"{entry.execution.execution_time:.1f} s"
             return f"{titled(entry.slot, entry.ordinal)}: [red]{entry.execution.outcome}[/red] after {spent}"
         case Scored() if entry.score.value is not None:
-            early = f" {escape(entry.score.stopped)}" if entry.score.stopped else ""
+            early = f", first fold only, {escape(entry.score.stopped)}" if entry.score.stopped else ""
             return f"{titled(entry.slot, entry.ordinal)}: [green]{figure(entry.score.value)}[/green]{early}"
         case Audited() if entry.score.value is not None:
             score = f"{figure(entry.score.value)} on {entry.score.rows:,} rows that chose nothing"

@@ -62,7 +62,7 @@ class Narrator:
         plan = _short(story.text(node.plan), _MOST_PLAN)
         named = f"{node.title} ({plan})" if plan else node.title
         if node.stopped and node.score is not None:
-            return f"{named}: {figure(node.value)}, {node.score.stopped}"
+            return f"{named}: {figure(node.value)}, first fold only, {node.score.stopped}"
         return f"{named}: {figure(node.value)}" + (", **the best so far**" if better else "")
 
 

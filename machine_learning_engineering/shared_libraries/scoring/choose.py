@@ -46,7 +46,7 @@ def why_stop(comparison: Comparison) -> str | None:
     """Why a script need not run on its further folds, given how it compares on the first; None where it should."""
     if comparison.gain >= -BEHIND * comparison.error:
         return None
-    return f"clearly behind on the first fold: {comparison}"
+    return f"clearly behind: {comparison}"
 
 
 def is_stopped(attempt: Attempt | None) -> bool:
