@@ -132,6 +132,18 @@ async def test_a_run_without_any_working_script_says_so(solve) -> None:
         await solve(replies, num_solutions=1, num_model_candidates=1, max_debug_round=1)
 
 
+async def test_a_run_whose_scripts_all_met_one_limit_names_its_setting(solve) -> None:
+    slow = tiny.solution(0.0, 2.0).replace("# --- model", "import time\ntime.sleep(60)\n# --- model")
+    replies = tiny.replies(solutions=1, candidates=1) | {"model_eval_agent_1_1": [tiny.fenced(slow), "..."]}
+    replies["model_eval_bug_summary_agent_1_1"] = ["It is too slow.", "..."]
+    replies["model_eval_debug_agent_1_1"] = replies["model_eval_agent_1_1"]
+    settings = {"num_solutions": 1, "num_model_candidates": 1, "max_debug_round": 1, "max_rollback_round": 1}
+    with pytest.raises(
+        MleError, match=r"ended after 1 seconds; make it faster\. Give scripts more time with --timeout\."
+    ):
+        await solve(replies, **settings, exec_timeout=1)
+
+
 async def test_the_baseline_is_handed_in_where_no_model_wrote_a_script_that_works(solve) -> None:
     replies = tiny.replies(solutions=1, candidates=1) | {"model_eval_agent_1_1": ["I cannot.", "..."]}
     settings = {"num_solutions": 1, "num_model_candidates": 1, "max_retry": 2, "use_baseline": True}

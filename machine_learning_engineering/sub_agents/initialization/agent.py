@@ -41,8 +41,8 @@ def build_initialization(run: Run, board: Board) -> BaseAgent:
         made = await desk.branches(*(solve(desk, t, board.summary) for t in numbers), *beside)
         board.solutions.update({t: one for t, one in zip(numbers, made, strict=False) if isinstance(one, Attempt)})
         if all(one.value is None for one in run.attempts):
-            reasons = "; ".join(dict.fromkeys(str(one) for one in made if isinstance(one, MleError)))
-            raise MleError(f"no model candidate made a valid submission: {reasons}")
+            reasons = "; ".join(dict.fromkeys(str(one).rstrip(".") for one in made if isinstance(one, MleError)))
+            raise MleError(f"no model candidate made a valid submission: {reasons}.{_more(run)}")
 
     return Phase.of("initialization_agent", "Finds models, tries them, merges the best.", run, work)
 
@@ -116,6 +116,14 @@ async def solve(desk: Desk, t: int, summary: str) -> Attempt:
     )
     desk.run.write_script(_slot("merger", t, index), best.script, "train0.py")
     return await check_data_use(desk, t, best) if desk.run.config.use_data_usage_checker else best
+
+
+def _more(run: Run) -> str:
+    """Which setting to raise where all failed scripts met the same limit; empty where they did not."""
+    outcomes = {one.execution.outcome for one in run.attempts if one.value is None}
+    settings = {"memory": "memory with MLE_MEMORY_GB", "timeout": "time with --timeout"}
+    raised = settings.get(outcomes.pop()) if len(outcomes) == 1 else None
+    return f" Give scripts more {raised}." if raised else ""
 
 
 def why_failed(run: Run, t: int) -> list[str]:
