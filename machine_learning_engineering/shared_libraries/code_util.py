@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.errors import ConfigError, ScoreNotFound
+from machine_learning_engineering.shared_libraries.execution.names import Rule
 from machine_learning_engineering.shared_libraries.execution.sandbox import make_sandbox
-from machine_learning_engineering.shared_libraries.execution.validator import ADVISING, Policy, Rule, advise, validate
+from machine_learning_engineering.shared_libraries.execution.validator import ADVISING, Policy, advise, validate
 from machine_learning_engineering.shared_libraries.records import (
     Attempt,
     Execution,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from radon.visitors import ComplexityVisitor
 
 from machine_learning_engineering.shared_libraries.execution.complexity import FunctionComplexity
+from machine_learning_engineering.shared_libraries.execution.names import NAMES
 from machine_learning_engineering.shared_libraries.execution.validator import (
-    NAMES,
     Finding,
     Policy,
     Report,
