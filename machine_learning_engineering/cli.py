@@ -199,6 +199,26 @@ def run(
         watch.view.close()
 
 
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or the beginning of its name.")],
+    rows: Annotated[Path, typer.Argument(help="CSV with rows to predict: the columns of the run's test file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV to write; in the run's folder, predictions/<ROWS>.csv, if not said.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Predict new rows with the script that a run handed in.
+
+    The script trains again, in the sandbox, on all rows of the run's data that have a label.
+    """
+    import asyncio
+
+    from machine_learning_engineering import client
+
+    typer.echo(asyncio.run(client.predict(run, rows, out)))
+
+
 for command in (config, doctor, report, runs, tasks):
     app.command()(command)
 

@@ -68,9 +68,7 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
     from machine_learning_engineering.shared_libraries.tasks.folder import nearest
 
     if said.get("test") is not None:
-        test = said["test"] = Path(said["test"]).expanduser().absolute()
-        if not test.exists():
-            raise TaskError(f"there is no file {test}.{nearest(test.name, _beside(test))} Check the path.")
+        said["test"] = _existing(said["test"])
     if not str(source).strip():
         raise TaskError("the source is empty. Name a CSV file, a folder with train.csv, or a bundled task.")
     path = Path(source).expanduser()
@@ -85,6 +83,16 @@ def find_request(source: str | Path, **said: Any) -> TaskRequest:
     raise TaskError(
         f"there is no file, folder or bundled task {str(source)!r}.{near} Bundled tasks: {', '.join(bundled_names())}."
     )
+
+
+def _existing(file: str | Path) -> Path:
+    """The file's whole path. Raises: TaskError if there is none."""
+    from machine_learning_engineering.shared_libraries.tasks.folder import nearest
+
+    path = Path(file).expanduser().absolute()
+    if not path.exists():
+        raise TaskError(f"there is no file {path}.{nearest(path.name, _beside(path))} Check the path.")
+    return path
 
 
 def _beside(path: Path) -> list[str]:
@@ -208,6 +216,29 @@ def take_up(run: str = "") -> Path:
     if read_story(folder).status not in ("finished", "going on"):
         background.take_up(folder)
     return folder
+
+
+async def predict(run: str | Path, rows: str | Path, out: str | Path | None = None) -> Path:
+    """Where the predictions of new rows lie: a CSV in the form of the run's submission, made by its script.
+
+    The script trains again, on all rows of the run's data that have a label. Without `out` the predictions lie in the
+    run's folder, in `predictions/`, under the name of the file of rows.
+
+    Raises: MleError for a run that has published nothing or whose data have changed, for rows that cannot be used, and
+    if the script fails on them; nothing is written then.
+    """
+    from machine_learning_engineering.shared_libraries.runs import predict as predictions
+    from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
+
+    folder, path = _find(str(run)), _existing(rows)
+    made = predictions.handed_in(folder)
+    target = folder / "predictions" / f"{path.name.split('.')[0]}.csv" if out is None else Path(out).expanduser()
+    if target.is_dir() or not next(above for above in target.absolute().parents if above.exists()).is_dir():
+        raise ConfigError(f"{target} cannot be written: it is a folder, or below a file. Name another with --out.")
+    data = await predictions.predict(made, path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, data)
+    return target.absolute()
 
 
 def status(run: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import Decision, Published, ScriptRun
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
+from machine_learning_engineering.shared_libraries.runs.predict import handed_in
 from tests.fixtures import tiny
 
 ROWS = 400
@@ -51,6 +52,7 @@ async def test_a_script_that_is_too_slow_is_trained_on_what_fits(tmp_path: Path)
     assert warning.startswith(f"The submission is of a script trained on {ran[-1]:,} of 400 rows")
     assert warning.partition(":")[0] in (result.folder / "report.html").read_text()
     assert json.loads((result.folder / "tiny" / "final_state.json").read_text())["final_rows"] == ran[-1]
+    assert handed_in(result.folder).rows == ran[-1]
 
 
 async def test_a_script_that_is_clearly_fast_enough_runs_once_on_all_rows(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def command(started: RunStarted) -> str:
     return " ".join([*variables, shlex.join(words)])
 
 
+def prediction(story: Story) -> str:
+    """The `mle predict` line of a run, by its name."""
+    return shlex.join(["mle", "predict", story.folder.absolute().name, "ROWS.csv"])
+
+
 def _source(request: dict[str, Any]) -> str:
     """What to name the data by: a bundled task by its name, as its folder is another on another machine."""
     source, name = str(request.get("source", "")), request.get("name")

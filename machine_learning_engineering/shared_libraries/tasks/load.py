@@ -64,7 +64,9 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     labels = None if problem == "regression" else train[target]
     facts = profile(values, len(test), target, id_column, labels)
     columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
-    if sample is not None:
+    if request.test is not None:
+        files.sample = None  # which tells the columns, but not of these rows
+    elif sample is not None:
         _check_sample(sample, test, id_column, files)
     if isinstance(metric, OwnMetric):
         try_out(metric, (values if problem == "regression" else train)[target].to_numpy(), facts.classes)
