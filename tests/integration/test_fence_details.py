@@ -1,6 +1,7 @@
 """What the fence of the warm sandbox leaves open and what not, beyond the hostile cases."""
 
 import asyncio
+import tempfile
 import time
 import venv
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution import reachable
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.self_check import run
 
@@ -48,6 +50,22 @@ async def test_the_parent_of_a_system_interpreter_is_not_open(sandbox: Sandbox, 
     assert execution.stdout == "1\n", execution.stderr
     assert "secret" not in execution.stdout
     assert execution.outcome == "error"
+
+
+@pytest.mark.parametrize("network", [True, False])
+async def test_name_servers_are_read_where_the_network_is_open(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    """On many machines /etc/resolv.conf is a link into a folder that the fence hides."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as hidden:
+        (Path(hidden) / "stub.conf").write_text("nameserver 127.0.0.53\n")
+        (tmp_path / "resolv.conf").symlink_to(Path(hidden) / "stub.conf")
+        monkeypatch.setattr(reachable, "_NAME_SERVERS", tmp_path / "resolv.conf")
+        script = f"print(open({f'{hidden}/stub.conf'!r}).read())"
+        execution = await run(sandbox, tmp_path, script, limits={"network": network})
+        if "landlock" not in execution.layers:
+            pytest.skip("this machine has no Landlock")
+        assert ("nameserver 127.0.0.53" in execution.stdout) is network, execution.stderr
 
 
 @pytest.mark.parametrize(

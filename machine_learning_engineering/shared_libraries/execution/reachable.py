@@ -16,6 +16,7 @@ _SETTINGS = (
     "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "protocols", "resolv.conf",
     "services", "ssl", "timezone",
 )  # fmt: skip
+_NAME_SERVERS = Path("/etc/resolv.conf")  # with systemd a link to a file in /run, which is hidden
 _OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "include", "pyvenv.cfg")  # beside them may lie anything, such as runs
 _OF_OURS = (*_OF_A_PREFIX, "share", "ssl")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -42,7 +43,8 @@ def _interpreter(python: Path) -> list[str]:
 def readable_paths(job: Job) -> tuple[str, ...]:
     """What the job's script may read and run, besides what it may write."""
     runner = [str(job.runner)] if job.runner else []
-    return existing([*_always(), *runner, *(_interpreter(job.python) if job.python else [])])
+    names = [str(_NAME_SERVERS.resolve())] if job.limits.network else []
+    return existing([*_always(), *runner, *names, *(_interpreter(job.python) if job.python else [])])
 
 
 def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tuple[str, ...]:
