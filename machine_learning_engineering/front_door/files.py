@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from google.adk.agents.invocation_context import InvocationContext
+from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 
 from machine_learning_engineering.shared_libraries.errors import JournalError, PictureError
@@ -34,6 +35,12 @@ async def save_files(ctx: InvocationContext, folder: Path) -> AsyncIterator[tupl
     """Keeps submission, script and report, those that there are; name and version of each."""
     async for saved in _save(ctx, await asyncio.to_thread(_files, folder)):
         yield saved
+
+
+async def keep_file(ctx: ToolContext, path: Path, kind: str) -> None:
+    """Keeps a file that a tool has made, unless it is too large."""
+    if path.stat().st_size <= _MOST_BYTES:
+        await ctx.save_artifact(path.name, _part(path.name, path.read_bytes(), kind))
 
 
 def _pictures(folder: Path) -> list[tuple[str, types.Part]]:

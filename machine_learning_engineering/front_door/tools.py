@@ -12,6 +12,7 @@ from typing import Any
 from google.adk.tools.tool_context import ToolContext
 
 from machine_learning_engineering import client
+from machine_learning_engineering.front_door.files import keep_file
 from machine_learning_engineering.front_door.follow import RUN_KEY
 from machine_learning_engineering.shared_libraries.errors import MleError, TargetUnclear
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import is_own
@@ -129,6 +130,19 @@ async def run_result(tool_context: ToolContext, run: str = "") -> Answer:
     return await _told(lambda: client.result(_run(tool_context, run)))
 
 
+async def predict_rows(tool_context: ToolContext, rows: str, run: str = "") -> Answer:
+    """Predicts new rows with the script that a run handed in, without another search; returns the predictions' file.
+
+    Args:
+        rows: path of a CSV with the columns of the run's test file, as a dropped file's note gives it.
+        run: a run's name, the beginning of it, or its folder. Empty: the run of this chat, else the latest.
+    """
+    told = await _told(lambda: {"predictions": str(asyncio.run(client.predict(_run(tool_context, run), rows)))})
+    if "predictions" in told:
+        await keep_file(tool_context, Path(told["predictions"]), "text/csv")
+    return told
+
+
 async def run_leaderboard(tool_context: ToolContext, run: str = "") -> Answer:
     """Lists the scripts of a run, best first, and those that failed.
 
@@ -161,8 +175,8 @@ async def what_matters(tool_context: ToolContext, run: str = "") -> Answer:
 
 
 TOOLS = (
-    list_tasks, describe_task, start_run, list_runs, follow_run, run_status, stop_run, run_result, run_leaderboard,
-    why_dropped, what_matters,
+    list_tasks, describe_task, start_run, list_runs, follow_run, run_status, stop_run, run_result, predict_rows,
+    run_leaderboard, why_dropped, what_matters,
 )  # fmt: skip
 
 

@@ -172,6 +172,13 @@ async def test_a_run_is_told_from_its_start_to_its_files(world: Path, chat: Chat
     assert (await chat.artifact("leaderboard.png")).startswith(b"\x89PNG")
     assert b"<html" in await chat.artifact("report.html")
 
+    rows = (world / "tiny" / "test.csv").read_text()
+    folder = known_runs()[-1]
+    predicted = await chat.say("predict these", {"new.csv": rows})
+    assert str(folder / "predictions") in predicted
+    assert await chat.artifact(next((folder / "predictions").iterdir()).name) == await chat.artifact("submission.csv")
+    assert "lacks 'x'" in await chat.say("predict these", {"new.csv": "id\n1\n2\n"})
+
     assert "finished" in await chat.say("status")
     assert "1. " in await chat.say("leaderboard")
     assert "ValueError: no luck" in await chat.say("why was candidate 1.1 dropped?")

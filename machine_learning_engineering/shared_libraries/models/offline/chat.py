@@ -41,6 +41,9 @@ _LOOKS = (  # sentences about runs, in the order in which they are tried
 )
 _COMMANDS = tuple((tool, re.compile(pattern, re.I)) for tool, pattern in _LOOKS)
 _START = re.compile(rf"{_POLITE}(?:run|solve|execute|start|train(?: on)?|work on|try)\b(?P<rest>.*)$", re.I)
+_BY_RUN = rf"(?: (?:with|by|using) {_RUN})?$"
+_PREDICT = re.compile(rf"{_POLITE}predict (?P<rows>\S+\.[ct]sv(?:\.gz)?){_BY_RUN}", re.I)
+_PREDICT_THAT = re.compile(rf"{_POLITE}predict(?: (?:it|this|that|these|them))?(?: (?:file|rows))?{_BY_RUN}", re.I)
 _DESCRIBE = re.compile(
     rf"{_POLITE}(?:describe|explain|show|tell me about|what is|look at)\b(?: me)?(?P<rest>.*)$", re.I
 )
@@ -135,6 +138,8 @@ def _call(sentence: str, past: _Past) -> Call | None:
         return _about_file(sentence, dropped["path"])
     if call := _target_given(sentence, past) or _why(sentence):
         return call
+    if rows := _PREDICT.search(sentence):
+        return _predicted(rows["rows"], rows)
     if start := _START.search(sentence):
         known = _RUN_NAME.search(start["rest"])
         return ("follow_run", {"run": known[0]}) if known else _start(start["rest"], past)
@@ -150,11 +155,17 @@ def _call(sentence: str, past: _Past) -> Call | None:
 
 
 def _about_file(sentence: str, path: str) -> Call:
-    """What to do with a file that was dropped: run it if that is said, else describe it."""
+    """What to do with a file that was dropped: predict or run it if that is said, else describe it."""
+    if rows := _PREDICT_THAT.search(sentence):
+        return _predicted(path, rows)
     said, _ = settings_said(sentence)
     if _START.search(sentence):
         return "start_run", {"name": path, **said}
     return "describe_task", {"name": path, **({"target": said["target"]} if "target" in said else {})}
+
+
+def _predicted(rows: str, said: re.Match[str]) -> Call:
+    return "predict_rows", {"rows": rows, **({"run": said["run"]} if said["run"] else {})}
 
 
 def _target_given(sentence: str, past: _Past) -> Call | None:

@@ -86,6 +86,8 @@ def test_settings_are_understood_in_words(said: str, settings: dict[str, Any]) -
         ("run prices-20261121-134144-1bc0", "follow_run", {"run": "prices-20261121-134144-1bc0"}),
         ("show the leaderboard", "run_leaderboard", {}),
         ("show me the results", "run_result", {}),
+        ("predict new.csv with prices-1", "predict_rows", {"rows": "new.csv", "run": "prices-1"}),
+        ("now predict /data/new.csv", "predict_rows", {"rows": "/data/new.csv"}),
         ("why was Candidate 1.2 dropped?", "why_dropped", {"script": "Candidate 1.2"}),
         ("why was column town not used?", "why_dropped", {"script": "column town"}),
         ("which columns matter most?", "what_matters", {}),
@@ -108,6 +110,14 @@ async def test_a_dropped_file_is_described_and_run_if_that_is_said() -> None:
     assert await call(user(f"run this for 5 minutes {note}")) == (
         "start_run",
         {"name": "/home/a b/a.csv", "minutes": 5},
+    )
+    assert await call(user(f"predict these rows with prices-1 {note}")) == (
+        "predict_rows",
+        {"rows": "/home/a b/a.csv", "run": "prices-1"},
+    )
+    assert await call(user(f"predict price {note}")) == (
+        "describe_task",
+        {"name": "/home/a b/a.csv", "target": "price"},
     )
 
 
