@@ -232,7 +232,8 @@ async def predict(run: str | Path, rows: str | Path, out: str | Path | None = No
 
     folder, path = _find(str(run)), _existing(rows)
     made = predictions.handed_in(folder)
-    target = folder / "predictions" / f"{path.name.split('.')[0]}.csv" if out is None else Path(out).expanduser()
+    usual = folder / "predictions" / f"{path.name.split('.')[0] or 'rows'}.csv"
+    target = usual if out is None else Path(out).expanduser()
     if target.is_dir() or not next(above for above in target.absolute().parents if above.exists()).is_dir():
         raise ConfigError(f"{target} cannot be written: it is a folder, or below a file. Name another with --out.")
     data = await predictions.predict(made, path)
