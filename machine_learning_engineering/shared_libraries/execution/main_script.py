@@ -142,6 +142,7 @@ class Script:
         held then, for instance by a library, loses its globals, the private ones first.
         """
         sys.last_type = sys.last_value = sys.last_traceback = None
+        gc.collect()  # as the interpreter: what the script holds is then finalised from outside in, files from the text on
         self.names = {}
         held = _let_go()
         gc.collect()
