@@ -16,6 +16,7 @@ from machine_learning_engineering.shared_libraries.execution.process import Proc
 from machine_learning_engineering.shared_libraries.execution.scratch import (
     Scratch,
     collect,
+    discard,
     largest_file_bytes,
     make_scratch,
     remove,
@@ -115,14 +116,15 @@ class LocalSandbox(ABC):
                 f"{job.name} cannot be run: {exc}. Is the disk full, or are there too many processes?"
             ) from exc
         finally:
-            await in_thread(remove, scratch.root)
+            await in_thread(discard, scratch)
 
     def _conclude(self, job: Job, scratch: Scratch, started: Started, watched: _Watched) -> Execution:
         """The record of an ended job, whose files are moved to its folder."""
         process = started.process
         returncode = -signal.SIGKILL if process.status is None else os.waitstatus_to_exitcode(process.status)
         stdout, stderr = process.stdout.value(), process.stderr.value()
-        normalise = Normaliser(scratch.work, (scratch.temp, scratch.home, scratch.root.parent), python_of(job))
+        temps = (scratch.temp, scratch.named_temp, scratch.home, scratch.root.parent)
+        normalise = Normaliser(scratch.work, temps, python_of(job))
         execution = Execution(
             outcome=watched.stopped or _outcome(returncode, job.limits, scratch.work, stderr),
             returncode=returncode,

@@ -142,7 +142,7 @@ class Script:
         held then, for instance by a library, loses its globals, the private ones first.
         """
         sys.last_type = sys.last_value = sys.last_traceback = None
-        gc.collect()  # as the interpreter: what the script holds is then finalised from outside in, files from the text on
+        gc.collect()  # as the interpreter: it puts holders before what they hold, so that a text file is flushed first
         self.names = {}
         held = _let_go()
         gc.collect()

@@ -3,6 +3,9 @@
 The folder lies under the system's temporary folder, with a random name, so that nothing a script is given leads to the
 run. A job on a final view, which shows every label, has its folder inside the run instead: there it is no neighbour of
 scripts that must not see them. `work` becomes the job's folder; `home` and `tmp` are thrown away.
+
+Inside a run paths are long, and names of sockets, which pools of processes have in their temporary folder, may have
+107 bytes. So such a job knows its `tmp` by a short link.
 """
 
 import contextlib
@@ -24,6 +27,7 @@ _FICLONE = 0x40049409  # ioctl of Linux: share the blocks of a file, copied when
 @dataclass(frozen=True)
 class Scratch:
     root: Path
+    link: Path | None = None  # to `temp`, in the system's temporary folder
 
     @property
     def work(self) -> Path:
@@ -38,6 +42,11 @@ class Scratch:
         return self.root / "tmp"
 
     @property
+    def named_temp(self) -> Path:
+        """`temp` by the name that the job is told."""
+        return self.link or self.temp
+
+    @property
     def system_temp(self) -> Path:
         """What a fenced script finds under the name /tmp."""
         return self.root / "system-tmp"
@@ -48,7 +57,17 @@ def make_scratch(job: Job) -> Scratch:
     if job.view is None or job.view.view.kind != "final":
         return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
     job.folder.parent.mkdir(parents=True, exist_ok=True)
-    return Scratch(Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent)))
+    root = Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent))
+    link = Path(tempfile.gettempdir(), root.name.removeprefix("."))
+    link.symlink_to(root / "tmp")
+    return Scratch(root, link)
+
+
+def discard(scratch: Scratch) -> None:
+    """Removes the folder and what leads to it."""
+    remove(scratch.root)
+    if scratch.link is not None:
+        remove(scratch.link)
 
 
 def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
@@ -58,6 +77,8 @@ def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
     """
     for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, scratch.work / "final"):
         folder.mkdir()
+    if scratch.link is not None:
+        (scratch.system_temp / scratch.link.name).symlink_to(scratch.temp)
     (scratch.work / job.name).write_bytes(job.script.encode("utf-8", errors="replace"))
     if job.view is not None and copy_view:
         _copy_read_only(job.view.path, scratch.work / "input")

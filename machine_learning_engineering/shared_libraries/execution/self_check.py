@@ -15,7 +15,7 @@ import psutil
 from machine_learning_engineering.shared_libraries.errors import SandboxError
 from machine_learning_engineering.shared_libraries.execution.output import SHOWN_CHARACTERS
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
-from machine_learning_engineering.shared_libraries.records import SEARCH, Execution, Job, Limits, StagedView
+from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Execution, Job, Limits, StagedView
 
 Check = Callable[[Sandbox, Path], Awaitable[None]]
 CHECKS: list[Check] = []
@@ -242,6 +242,25 @@ async def the_view_is_input_and_cannot_be_changed(sandbox: Sandbox, tmp: Path) -
     _expect(execution.stdout == "x,y\n1,2\n media\n", "a script reads its view under ./input", execution)
     unchanged = (view.path / "train.csv").read_text(), (view.path / "media" / "a.txt").read_text()
     _expect(unchanged == ("x,y\n1,2\n", "media"), "nothing a script does changes the staged view")
+
+
+@check
+async def sockets_have_room_in_the_temporary_folder(sandbox: Sandbox, tmp: Path) -> None:
+    """However long the path of a job on a final view is, whose folder lies in the run."""
+    script = (
+        "import multiprocessing, os, tempfile\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.Manager() as manager:\n        print(*manager.list([1, 2]))\n"
+        "    with tempfile.NamedTemporaryFile('w', delete=False) as file:\n        file.write('whole')\n"
+        "    os.replace(file.name, 'final/submission.csv')\n"
+    )
+    for name, view in (("search", SEARCH), ("final", FINAL)):
+        folder = tmp / name / ("long-" * 20) / "job"
+        staged = make_view(tmp / name).model_copy(update={"view": view})
+        execution = await run(sandbox, tmp, script, view=staged, folder=folder)
+        _expect(execution.stdout == "1 2\n", f"a pool of processes works on the {name} view", execution)
+        written = (folder / "final" / "submission.csv").read_text()
+        _expect(written == "whole", "a temporary file can be moved to where it belongs", execution)
 
 
 @check

@@ -45,7 +45,7 @@ class SubprocessSandbox(LocalSandbox):
         process = await Spawned.start(
             command=(str(python_of(job)), *runner, script, *job.argv),
             cwd=job.cwd or scratch.work,
-            environment=script_environment(job, scratch.home, scratch.temp, new_token(), os.environ),
+            environment=script_environment(job, scratch.home, scratch.named_temp, new_token(), os.environ),
             stdin=job.stdin,
             rules=Rules(job.limits.file_bytes, cpu_ceiling(job.limits), LOW_PRIORITY_NICE if job.low_priority else 0),
             keep=job.limits.output_bytes,

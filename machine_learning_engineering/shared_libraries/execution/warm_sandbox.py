@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import cgroups, kernel
@@ -170,13 +171,16 @@ def _profile_of(script: str) -> str:
 
 def _request(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[str, ...]) -> Request:
     script = job.name if job.cwd is None and job.runner is None else str(scratch.work / job.name)
+    temp = scratch.named_temp
+    if scratch.link is not None and "mounts" in layers:
+        temp = Path("/tmp", scratch.link.name)  # the private one
     main, argv = (str(job.runner), (script, *job.argv)) if job.runner else (script, job.argv)
     return Request(
         script=main,
         argv=argv,
         command=(str(job.python), main, *argv) if job.python else (),
         cwd=str(job.cwd or scratch.work),
-        environment=script_environment(job, scratch.home, scratch.temp, new_token(), os.environ),
+        environment=script_environment(job, scratch.home, temp, new_token(), os.environ),
         seed=job.seed,
         fence=_fence(job, scratch, layers, groups),
     )
