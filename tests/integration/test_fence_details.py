@@ -1,6 +1,8 @@
 """What the fence of the warm sandbox leaves open and what not, beyond the hostile cases."""
 
 import asyncio
+import os
+import sys
 import tempfile
 import time
 import venv
@@ -50,6 +52,28 @@ async def test_the_parent_of_a_system_interpreter_is_not_open(sandbox: Sandbox, 
     assert execution.stdout == "1\n", execution.stderr
     assert "secret" not in execution.stdout
     assert execution.outcome == "error"
+
+
+def test_an_interpreter_in_the_home_opens_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one built with `--prefix=$HOME/.local`, where the data home lies, too."""
+    for name in ("bin", "lib", "share/mle/tasks", "share/keyrings", "share/zoneinfo", "ssl/certs", "ssl/private"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    opened = {path for path in reachable._always.__wrapped__() if Path(path).is_relative_to(tmp_path)}
+    assert opened == {str(tmp_path / name) for name in ("bin", "lib", "share/zoneinfo", "ssl/certs")}
+
+
+@pytest.mark.parametrize("folder", ["/usr/src", "/usr/local", "/usr/local/share", "/etc/ssl", "/opt"])
+async def test_what_images_keep_beside_the_system_is_not_read(sandbox: Sandbox, tmp_path: Path, folder: str) -> None:
+    if not os.access(folder, os.W_OK):
+        pytest.skip(f"{folder} cannot be written here")
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        (Path(place) / "labels.csv").write_text("secret")
+        execution = await run(sandbox, tmp_path, f"print(open({f'{place}/labels.csv'!r}).read())")
+    if "landlock" not in execution.layers:
+        pytest.skip("this machine has no Landlock")
+    assert "secret" not in execution.stdout
+    assert "PermissionError" in execution.stderr or "FileNotFoundError" in execution.stderr
 
 
 @pytest.mark.parametrize("network", [True, False])

@@ -10,15 +10,22 @@ from machine_learning_engineering.shared_libraries.execution.fence import existi
 from machine_learning_engineering.shared_libraries.execution.scratch import Scratch
 from machine_learning_engineering.shared_libraries.records import Job
 
-_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/proc", "/sys/devices/system", "/sys/fs/cgroup")
+_SYSTEM = (
+    "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/proc", "/sys/devices/system", "/sys/fs/cgroup",
+    # Never /usr as a whole: images have people's applications, data and runs in /usr/src/app.
+    *(f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "include", "share")),
+    *(f"/usr/local/{name}" for name in ("bin", "sbin", "lib", "lib64", "include")),
+)  # fmt: skip
+_CUDA = "cuda*"  # in /usr/local
 _SETTINGS = (
     "alternatives", "ca-certificates", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf",
     "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "protocols", "resolv.conf",
-    "services", "ssl", "timezone",
+    "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf", "timezone",
 )  # fmt: skip
 _NAME_SERVERS = Path("/etc/resolv.conf")  # with systemd a link to a file in /run, which is hidden
 _OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "include", "pyvenv.cfg")  # beside them may lie anything, such as runs
-_OF_OURS = (*_OF_A_PREFIX, "share", "ssl")
+# Not all of `share`: beside an interpreter in ~/.local it holds people's keys, and the labels of bundled tasks.
+_OF_OURS = (*_OF_A_PREFIX, "share/terminfo", "share/zoneinfo", "ssl/cacert.pem", "ssl/cert.pem", "ssl/certs")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _HIDDEN = ("/run", "/var/tmp", "/home", "/root", "/mnt", "/media", "/srv")
 _SHARED_MEMORY = "/dev/shm"
@@ -31,7 +38,8 @@ def _always() -> tuple[str, ...]:
     own = [f"{prefix}/{name}" for prefix in sorted(prefixes) for name in _OF_OURS]
     libraries = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     settings = [f"/etc/{name}" for name in _SETTINGS]
-    return existing([*_SYSTEM, *settings, *_interpreter(Path(sys.executable)), *own, *sorted(libraries)])
+    cuda = map(str, sorted(Path("/usr/local").glob(_CUDA)))
+    return existing([*_SYSTEM, *cuda, *settings, *_interpreter(Path(sys.executable)), *own, *sorted(libraries)])
 
 
 def _interpreter(python: Path) -> list[str]:
