@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from machine_learning_engineering.shared_libraries.monitoring import doctor
 from tests.fixtures import tiny
 
 MLE = [sys.executable, "-m", "machine_learning_engineering.cli"]
@@ -226,7 +227,24 @@ def test_doctor_tells_of_settings_that_this_machine_cannot_meet(tmp_path: Path) 
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "report", "tasks", "config", "doctor"])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"MLE_SANDBOX": "subprocess", "MLE_CONTAINMENT": "fenced"}, "cannot fence scripts"),
+        ({"MLE_CONTAINMENT": "fenced", "MLE_ALLOW_NETWORK": "1"}, "MLE_ALLOW_NETWORK"),
+        ({"CUDA_VISIBLE_DEVICES": "0", "MLE_GPUS": "2"}, "CUDA_VISIBLE_DEVICES names 1"),
+        ({"MLE_MEMORY_GB": "100000"}, "this machine has"),
+    ],
+)
+def test_doctor_says_what_a_run_would(wrong: dict[str, str], told: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in wrong.items():
+            patch.setenv(name, value)
+        found = [one.found for one in doctor._settings()]
+    assert any(told in one for one in found), found
+
+
+@pytest.mark.parametrize("command", ["run", "runs", "predict", "report", "tasks", "config", "doctor"])
 def test_every_command_explains_itself_and_its_options(tmp_path: Path, command: str) -> None:
     import typer.main
 

@@ -6,7 +6,8 @@ entry or none; one that does not match its digest is removed. There is one entry
 
 The key covers what a script is given and can see, its thread count and permissions included, and what is installed
 where it runs. What it may use up is no part of the key: `holds` says under which limits a result counts. Results that
-may tell of the machine's state are not kept: killed by a signal that others send too, no memory or disk left.
+may tell of the machine's state are not kept: killed by a signal that others send too, no memory or disk left. What a
+script finds in the network is nobody's to repeat, so a job that may use it always runs.
 
 Neither diskcache (no release since 2023, unpickles what it finds in its folder: CVE-2025-69872) nor joblib.Memory
 (pickles, results of one function) would keep folders or check digests, and the rule of limits is ours in any case.
@@ -33,6 +34,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
+import machine_learning_engineering
 from machine_learning_engineering.shared_libraries.execution.process import in_thread
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import remove
@@ -48,12 +50,28 @@ _FORGOTTEN_SECONDS = 3600.0  # after which an unfinished entry belongs to a proc
 # Signals that a script brings upon itself; SIGBUS may mean a full disk, and SIGKILL comes from others too.
 _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
 _MACHINE_STATE = re.compile(
-    r"MemoryError|No space left|Cannot allocate|out of memory|temporarily unavailable|can't start new thread", re.I
+    r"MemoryError|No space left|Cannot allocate|out of memory|temporarily unavailable|can't start new thread"
+    r"|Too many open files|BrokenProcessPool|TerminatedWorkerError",
+    re.I,
 )
 _LIST_INSTALLED = """
-import hashlib, importlib.metadata, json, sys
+import hashlib, importlib.metadata, json, os, site, sys
+def status(path):
+    found = os.stat(path)
+    return f"{path} {found.st_size} {found.st_mtime_ns}"
+def below(root):
+    for parent, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        yield from (os.path.join(parent, name) for name in files if name.endswith((".py", ".so")))
 files = lambda one: hashlib.sha256((one.read_text("RECORD") or "").encode()).hexdigest()  # their digests
 names = {f"{one.name}=={one.version} {files(one)}" for one in importlib.metadata.distributions()}
+places = {os.path.realpath(path) for path in (*site.getsitepackages(), *sys.path) if os.path.isdir(path)}
+for place in places:
+    if os.path.basename(place) in ("site-packages", "dist-packages"):  # modules that came without a RECORD
+        names |= {path if os.path.isdir(path) else status(path) for path in map(lambda n: os.path.join(place, n),
+                  os.listdir(place)) if not path.endswith("__pycache__")}
+    elif not place.startswith(os.path.dirname(os.path.realpath(os.__file__))) and place != sys.argv[1]:  # editable ones
+        names |= set(map(status, below(place)))
 print(json.dumps([sys.version, sorted(names)]))
 """
 _log = logging.getLogger(__name__)
@@ -97,8 +115,12 @@ class CachedSandbox:
         await self._inner.warm_up(threads)
 
     async def run(self, job: Job) -> Execution:
-        """The execution of a job, `cached` if it comes from disk. A job with a `cwd` always runs: that may change."""
-        if job.cwd is not None or job.folder.exists():  # the inner sandbox tells of a folder that exists
+        """The execution of a job, `cached` if it comes from disk.
+
+        A job with a `cwd` or the network always runs: these may change.
+        """
+        changing = job.cwd is not None or job.limits.network
+        if changing or job.folder.exists():  # the inner sandbox tells of a folder that exists
             return await self._inner.run(job)
         try:
             return await self._run(job)
@@ -131,7 +153,7 @@ class CachedSandbox:
             return None
         given = (job.name, job.script, job.argv, _sha256(job.stdin), job.seed, runner)
         view = job.view and job.view.digest
-        rights = (job.limits.network, job.limits.threads, job.limits.gpus, self.name, self.enforces_seal)
+        rights = (job.limits.threads, job.limits.gpus, self.name, self.enforces_seal)
         machine = (str(python), self._installed[python], os.environ.get("CUDA_VISIBLE_DEVICES"))
         return _sha256(json.dumps([_FORMAT, given, view, rights, machine]).encode())
 
@@ -232,7 +254,8 @@ def _tells_of_the_script(execution: Execution) -> bool:
 
 def _installed(python: Path) -> str:
     """The version of an interpreter, and of every package that its scripts can import with what was installed of it."""
-    command = [str(python), "-I", "-c", _LIST_INSTALLED]
+    own = str(Path(machine_learning_engineering.__file__).resolve().parent.parent)  # no script may import it
+    command = [str(python), "-I", "-c", _LIST_INSTALLED, own]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 

@@ -56,14 +56,22 @@ class _Waiter:
     started: asyncio.Future[None]
     from_spare: bool = False
 
+    @property
+    def from_free(self) -> Resources:
+        """What it takes of that which all jobs share."""
+        return replace(self.needs, cpus=0) if self.from_spare else self.needs
+
 
 class ScheduledSandbox:
-    """Runs jobs in another sandbox as soon as there is room; a job larger than the capacity runs alone."""
+    """Runs jobs in another sandbox as soon as there is room; a job larger than the capacity runs alone.
+
+    Raises: SandboxUnavailable for more GPUs than this process may see.
+    """
 
     def __init__(self, inner: Sandbox, capacity: Capacity) -> None:
         self._inner, self._capacity = inner, capacity
         self._free = Resources(capacity.cpus, capacity.memory_bytes or 0, capacity.gpus)
-        self._spare = Resources(capacity.spare_cpus)
+        self._spare_cpus = capacity.spare_cpus
         self._devices = _gpu_devices(capacity.gpus)
         self._normal: list[_Waiter] = []
         self._low: list[_Waiter] = []
@@ -134,9 +142,8 @@ class ScheduledSandbox:
 
     def _give_back(self, taken: _Waiter) -> None:
         if taken.from_spare:
-            self._spare += taken.needs
-        else:
-            self._free += taken.needs
+            self._spare_cpus += taken.needs.cpus
+        self._free += taken.from_free
         self._start_what_fits()
 
     def _start_what_fits(self) -> None:
@@ -146,19 +153,21 @@ class ScheduledSandbox:
             for waiter in list(queue):
                 if waiter.started.cancelled():  # its task has not noticed yet
                     continue
-                if waiter.needs.fits(room):
+                if not waiter.needs.fits(room) and queue is self._low:
+                    waiter.from_spare = waiter.needs.fits(replace(room, cpus=self._spare_cpus))
+                if waiter.from_spare or waiter.needs.fits(room):
                     queue.remove(waiter)
-                    self._free = self._free.minus(waiter.needs)
+                    self._free = self._free.minus(waiter.from_free)
+                    self._spare_cpus -= waiter.needs.cpus * waiter.from_spare
                     waiter.started.set_result(None)
-                elif queue is self._low and waiter.needs.fits(self._spare):
-                    queue.remove(waiter)
-                    self._spare, waiter.from_spare = self._spare.minus(waiter.needs), True
-                    waiter.started.set_result(None)
-                    continue
-                room = room.minus(waiter.needs)
+                room = room.minus(waiter.from_free)
 
 
 def _gpu_devices(count: int) -> list[str]:
     """The first GPUs of those that this process may see, by the names that CUDA knows them by."""
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if visible and len(visible) < count:
+        raise SandboxUnavailable(
+            f"{count} GPUs are to be used, but CUDA_VISIBLE_DEVICES names {len(visible)}. Lower MLE_GPUS."
+        )
     return (visible or [str(number) for number in range(count)])[:count]

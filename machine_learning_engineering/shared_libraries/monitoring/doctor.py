@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
-from machine_learning_engineering.shared_libraries.errors import ConfigError
+from machine_learning_engineering.shared_libraries.errors import ConfigError, MleError
 from machine_learning_engineering.shared_libraries.monitoring.words import size
 
 Verdict = Literal["ok", "missing", "note"]
@@ -217,6 +217,14 @@ def _settings() -> Iterator[Finding]:
 
 def _effects(config: RunConfig) -> Iterator[Finding]:
     """What the settings in force make of this machine, where that is less than it has or more than it has."""
+    import psutil
+
+    from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
+
+    try:
+        sandbox_of(config)
+    except MleError as exc:
+        yield Finding("Settings", "sandbox", "missing", str(exc), "until then no run begins")
     if config.sandbox == "subprocess" and sys.platform == "linux":
         found = "subprocess: files and network stay open to scripts, and scores say so"
         yield Finding("Settings", "sandbox", "note", found, "unset MLE_SANDBOX for the fence above")
@@ -228,6 +236,9 @@ def _effects(config: RunConfig) -> Iterator[Finding]:
             f"MLE_MEMORY_GB={config.memory_gb:g}, and to import the libraries takes about {size(_LEAST_SCRIPT_MEMORY)}"
         )
         yield Finding("Settings", "memory", "missing", found, "raise it")
+    elif config.memory_gb is not None and config.memory_gb * 2**30 > (total := psutil.virtual_memory().total):
+        found = f"MLE_MEMORY_GB={config.memory_gb:g}, and this machine has {size(total)}"
+        yield Finding("Settings", "memory", "note", found, "lower it, so that a script ends before the machine is full")
 
 
 def _machine() -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """What runs the scripts of a run. A module of its own, since the sandbox is to start before pandas is imported."""
 
+import os
+
 from machine_learning_engineering.shared_libraries.config import RunConfig, data_home
 from machine_learning_engineering.shared_libraries.errors import ConfigError
 from machine_learning_engineering.shared_libraries.execution.cache import CachedSandbox
@@ -18,7 +20,8 @@ def sandbox_of(config: RunConfig) -> Sandbox:
             "MLE_CONTAINMENT or MLE_ALLOW_NETWORK."
         )
     cpus = config.parallel_scripts * config.threads
-    capacity = Capacity(cpus=cpus, spare_cpus=config.threads, gpus=config.gpus)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if config.memory_gb else None
+    capacity = Capacity(cpus=cpus, memory_bytes=memory, spare_cpus=config.threads, gpus=config.gpus)
     queued = ScheduledSandbox(make_sandbox(config.sandbox, config.containment), capacity)
     if config.cache_gb == 0:
         return queued

@@ -174,7 +174,6 @@ CHANGES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "seed": ({"seed": 1}, {"seed": 2}),
     "no seed": ({"seed": 0}, {}),
     "threads": ({"limits": {"threads": 1}}, {"limits": {"threads": 2}}),
-    "network": ({"limits": {"network": False}}, {"limits": {"network": True}}),
 }
 
 
@@ -218,12 +217,33 @@ async def test_another_package_or_version_is_another_job(tmp_path: Path) -> None
     assert cached == [False, True, False, False]
 
 
+async def test_a_changed_module_without_metadata_or_of_an_editable_package_is_another_job(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (tmp_path / "project" / "package").mkdir(parents=True)
+    cached = []
+    for path, text in (
+        (site / "editable.pth", str(tmp_path / "project")),
+        (site / "loose.py", "X = 1"),
+        (site / "loose.py", "X = 22"),
+        (tmp_path / "project" / "package" / "a.py", "X = 1"),
+        (tmp_path / "project" / "package" / "a.py", "X = 22"),
+        (tmp_path / "project" / "notes.txt", "of no package"),
+    ):
+        path.write_text(text)
+        job = make_job(tmp_path, "pass", folder=tmp_path / f"job{len(cached)}", python=tmp_path / "venv/bin/python")
+        cached.append((await Bench(tmp_path).sandbox.run(job)).cached)
+    assert cached == [False, False, False, False, False, True]
+
+
 async def test_an_interpreter_that_is_not_there_is_the_inner_sandboxes_business(bench: Bench) -> None:
     assert [(await bench.run(python=Path("/nowhere/python"))).cached for _ in range(2)] == [False, False]
 
 
-async def test_a_job_in_a_folder_of_the_users_is_always_run(bench: Bench) -> None:
+async def test_a_job_whose_world_may_change_is_always_run(bench: Bench) -> None:
+    """In a folder of the user's, or with the network."""
     assert [(await bench.run(cwd=bench.tmp)).cached for _ in range(2)] == [False, False]
+    assert [(await bench.run(limits={"network": True})).cached for _ in range(2)] == [False, False]
     assert bench.entries() == []
 
 
@@ -240,6 +260,9 @@ async def test_a_job_in_a_folder_of_the_users_is_always_run(bench: Bench) -> Non
         ({"outcome": "error", "returncode": 1, "stderr": "torch.OutOfMemoryError: CUDA out of memory."}, False),
         ({"outcome": "error", "returncode": 1, "stderr": "RuntimeError: can't start new thread"}, False),
         ({"outcome": "error", "returncode": 1, "stderr": "BlockingIOError: Resource temporarily unavailable"}, False),
+        ({"outcome": "error", "returncode": 1, "stderr": "concurrent.futures.process.BrokenProcessPool: A"}, False),
+        ({"outcome": "error", "returncode": 1, "stderr": "joblib...process_executor.TerminatedWorkerError: A"}, False),
+        ({"outcome": "error", "returncode": 1, "stderr": "OSError: [Errno 24] Too many open files: 'a'"}, False),
         ({"outcome": "killed", "returncode": -signal.SIGSEGV}, True),
         ({"outcome": "killed", "returncode": -signal.SIGABRT}, True),
         ({"outcome": "killed", "returncode": -signal.SIGKILL}, False),

@@ -320,6 +320,25 @@ async def test_a_low_priority_job_has_spared_processors_of_its_own() -> None:
     assert list(bench.inner.running) == ["search", "next promotion"]
 
 
+async def test_on_spared_processors_memory_is_still_of_all(tmp_path: Path) -> None:
+    bench = Bench(Capacity(cpus=1, spare_cpus=2, memory_bytes=100))
+    await bench.submit(job_of("search", 1, memory=60))
+    await bench.submit(job_of("large promotion", 1, low=True, memory=50))
+    await bench.submit(job_of("promotion", 1, low=True, memory=40))
+    assert list(bench.inner.running) == ["search"]  # the large one came first, and needs what the other would take
+    await bench.end("search")
+    assert list(bench.inner.running) == ["large promotion", "promotion"]
+    for name in ("large promotion", "promotion"):
+        await bench.end(name)
+    assert bench.sandbox.free == Resources(1, 100)
+
+
+def test_more_gpus_than_this_process_may_see_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(SandboxUnavailable, match="2 GPUs are to be used, but CUDA_VISIBLE_DEVICES names 1"):
+        ScheduledSandbox(SubprocessSandbox(), Capacity(cpus=2, gpus=2))
+
+
 async def test_jobs_get_gpus_of_their_own_and_give_them_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5,7")
     show = "import os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\ntime.sleep(0.3)"
