@@ -4,11 +4,12 @@ Each check takes a sandbox and an empty folder and raises AssertionError with a 
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -17,6 +18,7 @@ from machine_learning_engineering.shared_libraries.execution.output import SHOWN
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Execution, Job, Limits, StagedView
 
+T = TypeVar("T")
 Check = Callable[[Sandbox, Path], Awaitable[None]]
 CHECKS: list[Check] = []
 
@@ -27,8 +29,8 @@ def check(function: Check) -> Check:
 
 
 def make_job(tmp: Path, script: str, **fields: Any) -> Job:
-    """A job called script.py with the folder `tmp`/job, ten seconds, and 2 MiB of output."""
-    limits = Limits(**{"wall_seconds": 10, "output_bytes": 2**21, **fields.pop("limits", {})})
+    """A job called script.py with the folder `tmp`/job, a minute, and 2 MiB of output."""
+    limits = Limits(**{"wall_seconds": 60, "output_bytes": 2**21, **fields.pop("limits", {})})
     defaults: dict[str, Any] = {"name": "script.py", "folder": tmp / "job", "limits": limits}
     return Job(script=script, **{**defaults, **fields})
 
@@ -50,15 +52,26 @@ def _expect(condition: bool, sentence: str, execution: Execution | None = None) 
     assert condition, sentence if execution is None else f"{sentence}: {execution!r}"
 
 
-async def _wait_until_dead(pid_file: Path, seconds: float = 2.0) -> bool:
+async def _wait_until_dead(pid_file: Path, seconds: float = 30.0) -> bool:
     """Whether the process whose number a script wrote down has ended."""
     pid = int(pid_file.read_text())
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        if not _lives(pid):
             return True
         await asyncio.sleep(0.02)
     return False
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process exists and is no zombie, whose parent may have been killed with it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+_LIMITS = (0.5, 2, 8, 32)  # seconds, the next where a slow machine has not begun the script within the one before
 
 
 # --- how a script ends ------------------------------------------------------------------------------------------------
@@ -104,9 +117,12 @@ async def a_signal_of_its_own_is_killed(sandbox: Sandbox, tmp: Path) -> None:
 @check
 async def a_script_past_its_time_is_ended(sandbox: Sandbox, tmp: Path) -> None:
     script = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('before')\ntime.sleep(60)"
-    execution = await run(sandbox, tmp, script, limits={"wall_seconds": 0.5})
-    _expect(execution.outcome == "timeout" and execution.returncode != 0, "a time limit is named", execution)
-    _expect(0.4 < execution.execution_time < 2, "a time limit is kept", execution)
+    for seconds in _LIMITS:
+        execution = await run(sandbox, tmp / f"{seconds}", script, limits={"wall_seconds": seconds})
+        _expect(execution.outcome == "timeout" and execution.returncode != 0, "a time limit is named", execution)
+        _expect(0.8 * seconds < execution.execution_time < 50, "a time limit is kept", execution)
+        if execution.stdout:
+            break
     _expect(execution.stdout == "before\n", "what a script printed before its end is kept", execution)
 
 
@@ -170,26 +186,30 @@ while not os.path.exists("pid") or not open("pid").read():
 @check
 async def a_daemon_does_not_outlive_a_script_that_ends(sandbox: Sandbox, tmp: Path) -> None:
     execution = await run(sandbox, tmp, _ESCAPE)
-    _expect(execution.outcome == "ok", "a script that leaves a daemon ends by itself", execution)
-    _expect(execution.execution_time < 5, "an open pipe of a daemon holds nothing up", execution)
+    _expect(execution.outcome == "ok", "a script ends by itself, whose daemon holds its pipes open", execution)
     _expect(await _wait_until_dead(execution.folder / "pid"), "a daemon in a session of its own is ended")
 
 
 @check
 async def a_daemon_does_not_outlive_a_timeout(sandbox: Sandbox, tmp: Path) -> None:
-    execution = await run(sandbox, tmp, _ESCAPE + "time.sleep(600)", limits={"wall_seconds": 1})
-    _expect(execution.outcome == "timeout", "the script runs into its time limit", execution)
+    for seconds in _LIMITS:
+        execution = await run(
+            sandbox, tmp / f"{seconds}", _ESCAPE + "time.sleep(600)", limits={"wall_seconds": seconds}
+        )
+        _expect(execution.outcome == "timeout", "the script runs into its time limit", execution)
+        if (execution.folder / "pid").exists() and (execution.folder / "pid").read_text():
+            break
     _expect(await _wait_until_dead(execution.folder / "pid"), "a daemon in a session of its own is ended")
 
 
 @check
 async def cancelling_ends_the_script_and_leaves_nothing(sandbox: Sandbox, tmp: Path) -> None:
     script = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
-    task = asyncio.create_task(run(sandbox, tmp, script, cwd=tmp))
+    task = asyncio.create_task(run(sandbox, tmp, script, cwd=tmp, limits={"wall_seconds": 600}))
     while not (tmp / "pid").exists() or not (tmp / "pid").read_text():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.01)
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=5)
+    done, _ = await asyncio.wait({task}, timeout=60)
     _expect(bool(done) and task.cancelled(), "a cancelled job ends as cancelled, soon")
     _expect(await _wait_until_dead(tmp / "pid"), "a cancelled script is ended")
     _expect(not (tmp / "job").exists(), "a cancelled job leaves no folder")
@@ -198,13 +218,13 @@ async def cancelling_ends_the_script_and_leaves_nothing(sandbox: Sandbox, tmp: P
 @check
 async def cancelling_again_changes_nothing(sandbox: Sandbox, tmp: Path) -> None:
     script = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
-    task = asyncio.create_task(run(sandbox, tmp, script, cwd=tmp, limits={"memory_bytes": 2**30}))
+    task = asyncio.create_task(run(sandbox, tmp, script, cwd=tmp, limits={"memory_bytes": 2**30, "wall_seconds": 600}))
     while not (tmp / "pid").exists() or not (tmp / "pid").read_text():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.01)
     while not task.done():
         task.cancel()
         await asyncio.sleep(0)
-    _expect(not psutil.pid_exists(int((tmp / "pid").read_text())), "who cancels twice waits for the script's end, too")
+    _expect(not _lives(int((tmp / "pid").read_text())), "who cancels twice waits for the script's end, too")
     _expect(not (tmp / "job").exists(), "a job that was cancelled twice leaves no folder")
 
 
@@ -376,21 +396,64 @@ async def output_is_normalised(sandbox: Sandbox, tmp: Path) -> None:
 # --- beside others ----------------------------------------------------------------------------------------------------
 
 
+# Each waits until all of them have begun.
+_MEET = """\
+import os, sys, time
+open(f"begun{sys.argv[1]}", "w").close()
+while not all(os.path.exists(f"begun{i}") for i in range(4)):
+    time.sleep(0.01)
+time.sleep(1)
+print(sys.argv[1])
+"""
+
+
 @check
 async def jobs_run_side_by_side_and_the_loop_beats_on(sandbox: Sandbox, tmp: Path) -> None:
-    jobs = [make_job(tmp, f"import time\ntime.sleep(1)\nprint({i})", folder=tmp / str(i)) for i in range(4)]
+    (tmp / "met").mkdir()
+    jobs = [make_job(tmp, _MEET, folder=tmp / str(i), argv=(str(i),), cwd=tmp / "met") for i in range(4)]
+    executions, gaps = await beating(asyncio.gather(*map(sandbox.run, jobs)), seconds=0.005)
+    _expect(
+        [one.stdout for one in executions] == [f"{i}\n" for i in range(4)], "concurrent jobs overlap, and do not mix"
+    )
+    _expect(max(gaps) < 0.25, f"the event loop is never blocked, here for {max(gaps):.3f} s")
+
+
+async def beating(work: Awaitable[T], seconds: float) -> tuple[T, list[float]]:
+    """What comes of `work`, and the gaps between the beats of a heart that has one every so many seconds meanwhile.
+
+    The time for which the machine had no processor for this process, but for others, does not count.
+    """
     gaps: list[float] = []
 
     async def beat() -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.005)
-            gaps.append(time.monotonic() - before)
+        moment, waits = time.monotonic(), _waits()
+        try:
+            while True:
+                await asyncio.sleep(seconds)
+                before, earlier = moment, waits
+                moment, waits = time.monotonic(), _waits()
+                gaps.append(moment - before - _longer(waits, earlier))
+        finally:
+            gaps.append(time.monotonic() - moment - _longer(_waits(), waits))
 
     heart = asyncio.create_task(beat())
-    start = time.monotonic()
-    executions = await asyncio.gather(*map(sandbox.run, jobs))
-    heart.cancel()
-    _expect([one.stdout for one in executions] == [f"{i}\n" for i in range(4)], "concurrent jobs do not mix")
-    _expect(time.monotonic() - start < 3.2, "concurrent jobs overlap")
-    _expect(max(gaps) < 0.25, f"the event loop is never blocked, here for {max(gaps):.3f} s")
+    await asyncio.sleep(0)
+    try:
+        made = await work
+    finally:
+        heart.cancel()
+        await asyncio.wait({heart})
+    return made, gaps
+
+
+def _waits() -> dict[str, float]:
+    """How many seconds each thread of this process was ready and had no processor; empty where none can tell."""
+    waits = {}
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            waits[path.parent.name] = int(path.read_text().split()[1]) / 1e9
+    return waits
+
+
+def _longer(waits: dict[str, float], earlier: dict[str, float]) -> float:
+    return sum(wait - earlier.get(thread, 0.0) for thread, wait in waits.items())
