@@ -99,17 +99,19 @@ async def test_a_missing_interpreter_is_our_failure(sandbox: SubprocessSandbox, 
 async def test_a_script_that_kills_its_supervisor_is_killed(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
     script = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)"
     execution = await run(sandbox, tmp_path, script)
-    assert execution.outcome == "killed"
-    assert execution.execution_time < 5
+    assert execution.outcome == "killed", "and not ended at its time limit"
 
 
 async def test_a_daemon_whose_supervisor_was_killed_is_found(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
     script = (
-        f"import os, signal, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n"
-        f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
-        "time.sleep(0.3)\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)"
+        f"import os, signal, time\npid = {str(tmp_path / 'pid')!r}\n"
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n"
+        "    open(pid + '.new', 'w').write(str(os.getpid()))\n    os.rename(pid + '.new', pid)\n    time.sleep(600)\n"
+        "while not os.path.exists(pid):\n    time.sleep(0.01)\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)"
     )
-    await run(sandbox, tmp_path, script)
+    execution = await run(sandbox, tmp_path, script)
+    assert execution.outcome == "killed"
     await _assert_dead(int((tmp_path / "pid").read_text()))
 
 
@@ -122,7 +124,7 @@ async def test_a_fork_bomb_ends_at_its_time(sandbox: SubprocessSandbox, tmp_path
 
 async def test_a_low_priority_job_is_nice(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
     execution = await run(sandbox, tmp_path, "import os\nprint(os.nice(0))", low_priority=True)
-    assert int(execution.stdout) == os.nice(0) + 10
+    assert int(execution.stdout) == min(os.nice(0) + 10, 19)  # the tests themselves may be nice
 
 
 async def test_loky_workers_hold_nothing_up(sandbox: SubprocessSandbox, tmp_path: Path) -> None:
@@ -189,11 +191,19 @@ def test_an_ordinary_user_gets_the_same_contract() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-async def _assert_dead(pid: int, seconds: float = 3.0) -> None:
+async def _assert_dead(pid: int, seconds: float = 60.0) -> None:
+    """Far sooner than it would end by itself."""
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while _lives(pid):
         assert time.monotonic() < deadline, f"process {pid} is alive"
         await asyncio.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
