@@ -1,6 +1,7 @@
 """Jobs wait for room: none goes over the capacity, none is overtaken to its harm, a cancelled one leaves no trace."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,12 +342,16 @@ def test_more_gpus_than_this_process_may_see_are_refused(monkeypatch: pytest.Mon
 
 async def test_jobs_get_gpus_of_their_own_and_give_them_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5,7")
-    show = "import os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\ntime.sleep(0.3)"
+    show = "import os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+    show += "print(time.monotonic())\ntime.sleep(0.3)\nprint(time.monotonic())"
     sandbox = ScheduledSandbox(SubprocessSandbox(), Capacity(cpus=8, gpus=2))
     jobs = [make_job(tmp_path, show, folder=tmp_path / str(n), limits={"gpus": 1, "threads": 1}) for n in range(4)]
-    done = await asyncio.gather(*map(sandbox.run, jobs))
-    assert sorted(one.stdout.strip() for one in done) == ["3", "3", "GPU-5", "GPU-5"]
+    done = [one.stdout.split() for one in await asyncio.gather(*map(sandbox.run, jobs))]
+    used = [(device, float(begin), float(end)) for device, begin, end in done]
+    assert {device for device, *_ in used} == {"3", "GPU-5"}
+    for (one, _, end), (other, begin, _) in itertools.pairwise(sorted(used)):
+        assert one != other or end < begin, "one job after the other, however many of them had this one"
     none = await sandbox.run(make_job(tmp_path, show, folder=tmp_path / "none"))
-    assert none.stdout.strip() == ""
+    assert none.stdout.splitlines()[0] == ""
     alone = await SubprocessSandbox().run(replace(jobs[0], folder=tmp_path / "alone"))
-    assert alone.stdout.strip() == "3,GPU-5,7"
+    assert alone.stdout.splitlines()[0] == "3,GPU-5,7"
