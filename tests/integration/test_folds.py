@@ -12,7 +12,9 @@ import pytest
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.entries import Audited, Decision, Scored, ScriptRun
+from machine_learning_engineering.shared_libraries.records import Execution, Slot, View
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
+from machine_learning_engineering.shared_libraries.runs.run import Run
 from tests.fixtures import tiny
 
 
@@ -95,26 +97,31 @@ async def test_the_winner_is_audited_once_on_rows_that_chose_nothing(solve) -> N
     assert state["optimism"] == pytest.approx(audits[0].score.value - result.winner.value)
 
 
-async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve) -> None:
-    replies = tiny.replies()
-    slow = "import time\n\ntime.sleep(0.4 * (len(test) < 100))  # the final and the audited rows\n\n# --- model"
-    replies["ensemble_plan_implement_agent"] = [
-        tiny.fenced(tiny.solution(0.95, 2.95).replace("# --- model", slow)), "..."
-    ]  # fmt: skip
-    result = await solve(replies)
-    key = result.winner.slot.code_key
-    ran = {e.view: e for e in read_journal(result.folder) if isinstance(e, ScriptRun) and e.slot == key}
-    assert ran["audit"].at - ran["audit"].execution.execution_time < ran["final"].at
+async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve, monkeypatch) -> None:
+    """The final run is held up until the other one has begun."""
+    begun, execute = asyncio.Event(), Run.execute
+
+    async def held_up(run: Run, slot: Slot, ordinal: int, script: str, view: View, **options: Any) -> Execution:
+        if view.kind == "audit":
+            begun.set()
+        elif view.kind == "final" and slot.code_key == "ensemble_code_1":
+            await asyncio.wait_for(begun.wait(), 60)
+        return await execute(run, slot, ordinal, script, view, **options)
+
+    monkeypatch.setattr(Run, "execute", held_up)
+    result = await solve()
+    assert result.winner.slot.code_key == "ensemble_code_1"
+    assert "audit" in views_of(result.folder, "ensemble_code_1")
 
 
 async def test_a_winner_whose_final_run_fails_is_not_audited(solve) -> None:
     """What its audit would have judged is given up; the repaired script is audited."""
     replies = tiny.replies()
-    broken = "assert len(test) != 20\nimport time\n\ntime.sleep(5 * (len(test) == 90))\n\n# --- model"
+    broken = "assert len(test) != 20\nimport time\n\ntime.sleep(500 * (len(test) == 90))\n\n# --- model"
     winner = tiny.solution(0.95, 2.95).replace("# --- model", broken)
     replies["ensemble_plan_implement_agent"] = [tiny.fenced(winner), "..."]
     replies["submission_agent"] = [tiny.fenced(tiny.solution(0.95, 2.95)), "..."]
-    result = await solve(replies, use_blend=False)
+    result = await solve(replies, use_blend=False, exec_timeout=600)
     assert result.winner.slot.code_key == "submission_code"
     assert "audit" not in views_of(result.folder, "ensemble_code_1")
     assert [e.slot for e in read_journal(result.folder) if isinstance(e, Audited)] == ["submission_code"]
