@@ -1,10 +1,14 @@
 """The process that draws the report's pictures."""
 
+import fcntl
 import os
 import signal
+import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,21 @@ def painter() -> Iterator[Painter]:
     painter = Painter()
     yield painter
     painter.close()
+
+
+def once_asked(stopped: subprocess.Popen[str], act: Callable[..., None], *args: int) -> None:
+    """Acts as soon as there is a request that a stopped process has not read."""
+
+    def unread() -> int:
+        assert stopped.stdin is not None
+        return int.from_bytes(fcntl.ioctl(stopped.stdin.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    def watch() -> None:
+        while not unread():
+            time.sleep(0.01)
+        act(*args)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def test_it_draws_again_and_again(painter: Painter) -> None:
@@ -56,7 +75,7 @@ def test_a_process_that_ends_while_it_draws_is_told(painter: Painter) -> None:
     painter.svg(SPEC)
     assert painter._process is not None
     os.kill(painter._process.pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (painter._process.pid, signal.SIGKILL)).start()
+    once_asked(painter._process, os.kill, painter._process.pid, signal.SIGKILL)
 
     with pytest.raises(PictureError, match=r"ended|Broken pipe"):
         painter.svg({**SPEC, "title": "lost"})
@@ -83,7 +102,7 @@ def test_an_interrupted_answer_is_not_taken_for_the_next_ones(painter: Painter) 
     assert painter._process is not None
     os.kill(painter._process.pid, signal.SIGSTOP)
     before = signal.signal(signal.SIGUSR1, interrupt)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    once_asked(painter._process, os.kill, os.getpid(), signal.SIGUSR1)
     try:
         with pytest.raises(Interrupted):
             painter.svg({**SPEC, "title": "first"})
