@@ -422,9 +422,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_sources_are_read_in_bounded_time(source: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     report(source)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_what_is_nested_too_deeply_is_told() -> None:
