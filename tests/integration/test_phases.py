@@ -194,7 +194,7 @@ async def test_the_ablation_phase_measures_the_refined_solution(solve) -> None:
 async def test_an_ablation_script_that_takes_too_long_is_debugged_knowing_that(solve) -> None:
     replies = refining("slope = 2.9") | {"ablation_agent_1": [tiny.fenced(faults.ENDLESS), tiny.fenced(tiny.ABLATION)]}
     replies |= {"ablation_bug_summary_agent_1": ["Too slow."], "ablation_debug_agent_1": [tiny.fenced(tiny.ABLATION)]}
-    result = await solve(replies, **{**REFINE, "inner_loop_round": 0}, exec_timeout=1)
+    result = await solve(replies, **{**REFINE, "inner_loop_round": 0}, exec_timeout=4)
     assert "'timeout'" in prompts(result, "ablation_bug_summary_agent_1")[0]
     assert "Ablation Performance" in state_of(result)["ablation_code_exec_result_0_1"]["ablation_result"]
 

@@ -22,8 +22,8 @@ OUTCOMES = [
     ("error", "raise ValueError('bad data')", 1, "ValueError: bad data"),
     ("error", "import no_such_module", 1, "No module named 'no_such_module'"),
     ("error", "raise SystemExit(7)", 7, "exit code 7"),
-    ("timeout", "while True: pass", -9, "ended after 2 seconds"),
-    ("memory", "x = bytearray(10**9)\nimport time\nx[::4096] = bytes(len(x[::4096]))\ntime.sleep(5)", -9, "memory"),
+    ("timeout", "while True: pass", -9, "ended after 4 seconds"),
+    ("memory", "x = bytearray(10**9)\nimport time\nx[::4096] = bytes(len(x[::4096]))\ntime.sleep(50)", -9, "memory"),
     ("killed", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", -11, "signal"),
     ("output_limit", "import os, signal\nsignal.signal(25, signal.SIG_DFL)\nos.kill(os.getpid(), 25)", -25, "file"),
 ]
@@ -32,7 +32,7 @@ OUTCOMES = [
 async def result_of(solve, code: str, **settings: object) -> dict:
     """The result dict of a first candidate with this code; the second candidate works."""
     replies = tiny.replies(1, 2) | {"model_eval_agent_1_1": [tiny.fenced(code), "..."]}
-    result = await solve(replies, **{**SMALL, "max_rollback_round": 1, "exec_timeout": 2, **settings})
+    result = await solve(replies, **{**SMALL, "max_rollback_round": 1, "exec_timeout": 60, **settings})
     made = next(one for one in result.attempts if one.slot.code_key == "init_code_1_1")
     return result_dict(made, result.task.metric)
 
@@ -42,7 +42,7 @@ async def result_of(solve, code: str, **settings: object) -> dict:
 )
 async def test_the_result_dict_of_each_outcome(solve, outcome: str, code: str, returncode: int, told: str) -> None:
     body = tiny.solution(0.0, 2.4) if outcome == "ok" else MARK + code
-    found = await result_of(solve, body, memory_gb=0.3)
+    found = await result_of(solve, body, memory_gb=0.3, exec_timeout=4 if outcome == "timeout" else 60)
     assert {key: type(found[key]) for key in SPECIFIED} == SPECIFIED
     assert set(found) == set(SPECIFIED) | OURS
     assert (found["outcome"], found["returncode"]) == (outcome, returncode)
