@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from machine_learning_engineering.shared_libraries.execution.heartbeat import beating
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
-from machine_learning_engineering.shared_libraries.execution.self_check import beating
 from machine_learning_engineering.shared_libraries.records import Job, Limits
 
 BEAT_SECONDS, LATE_SECONDS = 0.01, 0.05

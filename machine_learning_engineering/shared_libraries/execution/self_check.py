@@ -4,21 +4,20 @@ Each check takes a sandbox and an empty folder and raises AssertionError with a 
 """
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.heartbeat import beating
 from machine_learning_engineering.shared_libraries.execution.output import SHOWN_CHARACTERS
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Execution, Job, Limits, StagedView
 
-T = TypeVar("T")
 Check = Callable[[Sandbox, Path], Awaitable[None]]
 CHECKS: list[Check] = []
 
@@ -416,44 +415,3 @@ async def jobs_run_side_by_side_and_the_loop_beats_on(sandbox: Sandbox, tmp: Pat
         [one.stdout for one in executions] == [f"{i}\n" for i in range(4)], "concurrent jobs overlap, and do not mix"
     )
     _expect(max(gaps) < 0.25, f"the event loop is never blocked, here for {max(gaps):.3f} s")
-
-
-async def beating(work: Awaitable[T], seconds: float) -> tuple[T, list[float]]:
-    """What comes of `work`, and the gaps between the beats of a heart that has one every so many seconds meanwhile.
-
-    The time for which the machine had no processor for this process, but for others, does not count.
-    """
-    gaps: list[float] = []
-
-    async def beat() -> None:
-        moment, waits = time.monotonic(), _waits()
-        try:
-            while True:
-                await asyncio.sleep(seconds)
-                before, earlier = moment, waits
-                moment, waits = time.monotonic(), _waits()
-                gaps.append(moment - before - _longer(waits, earlier))
-        finally:
-            gaps.append(time.monotonic() - moment - _longer(_waits(), waits))
-
-    heart = asyncio.create_task(beat())
-    await asyncio.sleep(0)
-    try:
-        made = await work
-    finally:
-        heart.cancel()
-        await asyncio.wait({heart})
-    return made, gaps
-
-
-def _waits() -> dict[str, float]:
-    """How many seconds each thread of this process was ready and had no processor; empty where none can tell."""
-    waits = {}
-    for path in Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):
-            waits[path.parent.name] = int(path.read_text().split()[1]) / 1e9
-    return waits
-
-
-def _longer(waits: dict[str, float], earlier: dict[str, float]) -> float:
-    return sum(wait - earlier.get(thread, 0.0) for thread, wait in waits.items())
