@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from machine_learning_engineering.shared_libraries.execution.heartbeat import beating
+from machine_learning_engineering.shared_libraries.execution.observed import beating
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.records import Job, Limits
 

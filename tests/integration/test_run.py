@@ -13,8 +13,8 @@ import pytest
 
 from machine_learning_engineering.shared_libraries.entries import Decision, LlmCall, Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError, ModelError
-from machine_learning_engineering.shared_libraries.execution.heartbeat import beating
 from machine_learning_engineering.shared_libraries.execution.local_sandbox import LocalSandbox
+from machine_learning_engineering.shared_libraries.execution.observed import beating
 from machine_learning_engineering.shared_libraries.records import Execution, Job
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from tests.fixtures import tiny

@@ -5,15 +5,12 @@ Each check takes a sandbox and an empty folder and raises AssertionError with a 
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from machine_learning_engineering.shared_libraries.errors import SandboxError
-from machine_learning_engineering.shared_libraries.execution.heartbeat import beating
+from machine_learning_engineering.shared_libraries.execution.observed import beating, dies, lives
 from machine_learning_engineering.shared_libraries.execution.output import SHOWN_CHARACTERS
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import FINAL, SEARCH, Execution, Job, Limits, StagedView
@@ -51,23 +48,9 @@ def _expect(condition: bool, sentence: str, execution: Execution | None = None) 
     assert condition, sentence if execution is None else f"{sentence}: {execution!r}"
 
 
-async def _wait_until_dead(pid_file: Path, seconds: float = 30.0) -> bool:
-    """Whether the process whose number a script wrote down has ended."""
-    pid = int(pid_file.read_text())
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not _lives(pid):
-            return True
-        await asyncio.sleep(0.02)
-    return False
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process exists and is no zombie, whose parent may have been killed with it."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _pid(folder: Path) -> int:
+    """The number of a process that a script wrote down."""
+    return int((folder / "pid").read_text())
 
 
 _LIMITS = (0.5, 2, 8, 32)  # seconds, the next where a slow machine has not begun the script within the one before
@@ -186,7 +169,7 @@ while not os.path.exists("pid") or not open("pid").read():
 async def a_daemon_does_not_outlive_a_script_that_ends(sandbox: Sandbox, tmp: Path) -> None:
     execution = await run(sandbox, tmp, _ESCAPE)
     _expect(execution.outcome == "ok", "a script ends by itself, whose daemon holds its pipes open", execution)
-    _expect(await _wait_until_dead(execution.folder / "pid"), "a daemon in a session of its own is ended")
+    _expect(await dies(_pid(execution.folder)), "a daemon in a session of its own is ended")
 
 
 @check
@@ -198,7 +181,7 @@ async def a_daemon_does_not_outlive_a_timeout(sandbox: Sandbox, tmp: Path) -> No
         _expect(execution.outcome == "timeout", "the script runs into its time limit", execution)
         if (execution.folder / "pid").exists() and (execution.folder / "pid").read_text():
             break
-    _expect(await _wait_until_dead(execution.folder / "pid"), "a daemon in a session of its own is ended")
+    _expect(await dies(_pid(execution.folder)), "a daemon in a session of its own is ended")
 
 
 @check
@@ -210,7 +193,7 @@ async def cancelling_ends_the_script_and_leaves_nothing(sandbox: Sandbox, tmp: P
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=60)
     _expect(bool(done) and task.cancelled(), "a cancelled job ends as cancelled, soon")
-    _expect(await _wait_until_dead(tmp / "pid"), "a cancelled script is ended")
+    _expect(await dies(_pid(tmp)), "a cancelled script is ended")
     _expect(not (tmp / "job").exists(), "a cancelled job leaves no folder")
 
 
@@ -223,7 +206,7 @@ async def cancelling_again_changes_nothing(sandbox: Sandbox, tmp: Path) -> None:
     while not task.done():
         task.cancel()
         await asyncio.sleep(0)
-    _expect(not _lives(int((tmp / "pid").read_text())), "who cancels twice waits for the script's end, too")
+    _expect(not lives(_pid(tmp)), "who cancels twice waits for the script's end, too")
     _expect(not (tmp / "job").exists(), "a job that was cancelled twice leaves no folder")
 
 

@@ -1,4 +1,5 @@
-"""Whether an event loop keeps its beat while something goes on, on a machine that may be busy with other things."""
+"""What checks and tests see of a sandbox from outside, on a machine that may be busy with other things: whether the event
+loop keeps its beat, and whether processes have ended."""
 
 import asyncio
 import contextlib
@@ -6,6 +7,8 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
+
+import psutil
 
 T = TypeVar("T")
 
@@ -49,3 +52,21 @@ def _waits() -> dict[str, float]:
 
 def _longer(waits: dict[str, float], earlier: dict[str, float]) -> float:
     return sum(wait - earlier.get(thread, 0.0) for thread, wait in waits.items())
+
+
+async def dies(pid: int, seconds: float = 30.0) -> bool:
+    """Whether a process ends within this time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not lives(pid):
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+def lives(pid: int) -> bool:
+    """Whether a process exists and is no zombie, whose parent may have been killed with it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
