@@ -1,5 +1,7 @@
-"""What checks and tests see of a sandbox from outside, on a machine that may be busy with other things: whether the event
-loop keeps its beat, and whether processes have ended."""
+"""What checks and tests see of a sandbox from outside, on a machine that may be busy with other things.
+
+That is whether the event loop keeps its beat, and whether processes have ended.
+"""
 
 import asyncio
 import contextlib

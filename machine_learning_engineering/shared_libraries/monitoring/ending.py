@@ -21,7 +21,7 @@ _SEAL = {
 
 
 _FINISHED_BEFORE = (
-    "This run had finished before, so nothing was run. For a new run, give a new folder with --out, or leave --out out."
+    "This run had finished before, so nothing was run. For a new run, name a new folder with --out, or none."
 )
 
 
@@ -129,7 +129,10 @@ def _true_score(folder: Path, task: Task, is_audited: bool) -> str:
         return ""
     score = f"{task.metric.title} {figure(found.value)}"
     told = f"{score} on the {found.rows:,} rows set aside"
-    return f"{told} as test rows" if is_audited else f"{told}, whose labels chose nothing: expect this on new data"
+    if is_audited:
+        return f"{told} as test rows"
+    expect = "so few rows tell little about new data" if found.are_few else "expect this on new data"
+    return f"{told}, whose labels chose nothing: {expect}"
 
 
 def had_ended(folder: Path) -> bool:

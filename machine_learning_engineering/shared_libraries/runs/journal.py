@@ -204,7 +204,10 @@ def _read(path: Path, repair: bool) -> Iterator[JournalEntry]:
         try:
             yield JOURNAL_ENTRY.validate_json(line)
         except ValidationError as exc:
-            raise JournalError(f"{path}, line {number} is not a journal entry ({exc.errors()[0]['msg']}).") from exc
+            raise JournalError(
+                f"{path}, line {number} is not a journal entry ({exc.errors()[0]['msg']}). Remove what was written "
+                "there by hand, or begin a new run with another --out."
+            ) from exc
 
 
 def _address(entry: JournalEntry) -> tuple[str, int] | None:

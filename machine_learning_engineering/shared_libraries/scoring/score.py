@@ -75,10 +75,15 @@ def _reported(stdout: str) -> float | None:
         return None
 
 
+def _about(seconds: float) -> str:
+    """What a script had; its limit may have been the end of the run's."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
 def _why_failed(execution: Execution, config: RunConfig) -> str:
     limits = config.limits
     return {
-        "timeout": f"The script was ended after {limits.wall_seconds:g} seconds; make it faster.",
+        "timeout": f"The script was ended after {_about(execution.execution_time)} seconds; make it faster.",
         "memory": f"The script used more than the {config.memory_gb} GB of memory it may; make it use less.",
         "output_limit": f"The script wrote a file larger than {limits.file_bytes} bytes.",
         "killed": f"The script was ended by signal {-execution.returncode}.",

@@ -11,6 +11,8 @@ from machine_learning_engineering.shared_libraries.tasks.lone import set_aside
 from machine_learning_engineering.shared_libraries.tasks.metrics import compute
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
+_FEW_ROWS = 30
+
 
 @dataclass(frozen=True)
 class SetAside:
@@ -18,6 +20,11 @@ class SetAside:
 
     value: float
     rows: int
+
+    @property
+    def are_few(self) -> bool:
+        """Whether they are too few to expect the same of others."""
+        return self.rows < _FEW_ROWS
 
 
 def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAside | None:

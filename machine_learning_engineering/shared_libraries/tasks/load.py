@@ -22,7 +22,12 @@ from machine_learning_engineering.shared_libraries.tasks.folder import (
 )
 from machine_learning_engineering.shared_libraries.tasks.lone import cut, spelt_missing, split_off_test, without
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric, identity, try_out
-from machine_learning_engineering.shared_libraries.tasks.problem import check_varies, choose_metric, problem_of
+from machine_learning_engineering.shared_libraries.tasks.problem import (
+    check_left,
+    check_varies,
+    choose_metric,
+    problem_of,
+)
 from machine_learning_engineering.shared_libraries.tasks.profile import profile
 from machine_learning_engineering.shared_libraries.tasks.row_files import RowFiles, lists_of_names, row_files
 from machine_learning_engineering.shared_libraries.tasks.table import read_table, typed
@@ -57,12 +62,14 @@ def load_task(request: TaskRequest, work: Path | None = None) -> Task:
     of_rows = _files_of_rows(train, test, target, id_column, files, source)
     _check_features(train, test, target, id_column, said, of_rows)
     values = typed(train[[name for name in train.columns if name in test.columns or name == target]])
-    check_varies(train[target], target, files.notes)
     known = whole[~without(whole, files.train.name)]
+    check_left(known, train[target])
+    check_varies(train[target], target, files.notes)
     metric = choose_metric(known, request, said, description, files)
     problem = problem_of(known, train[target], metric)
     labels = None if problem == "regression" else train[target]
     facts = profile(values, len(test), target, id_column, labels)
+    _note_spellings(facts.classes, target, files)
     columns = _submission_columns(facts.classes, target, id_column, metric, sample, files)
     if request.test is not None:
         files.sample = None  # which tells the columns, but not of these rows
@@ -216,6 +223,18 @@ def _check_features(
         raise TaskError(
             f"there is no column to predict {target!r} from. Add columns that describe the rows; a test file needs "
             "them, too."
+        )
+
+
+def _note_spellings(classes: tuple[str, ...], target: str, files: Files) -> None:
+    """Notes classes that differ in case or spaces alone, which may be one class spelt in several ways."""
+    alike: dict[str, list[str]] = {}
+    for label in classes:
+        alike.setdefault("".join(label.split()).casefold(), []).append(label)
+    if several := [labels for labels in alike.values() if len(labels) > 1]:
+        files.notes.append(
+            f"{target!r} has {len(classes)} classes, {len(alike)} but for case and spaces: {listed(several[0], 3)} are "
+            "different ones. If they are not meant so, make them the same."
         )
 
 

@@ -100,11 +100,22 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
 
 
 def check_varies(values: "pd.Series[Any]", target: str, notes: Sequence[str] = ()) -> None:
-    """Raises: TaskError for a target that does not vary, with the notes that were made of it."""
+    """Raises: TaskError for a target that does not vary, with the notes on words among it that stand for no value."""
     if len(values) < 2:
         raise TaskError(f"there is only one training row, so {target!r} has the same value in every row. Add rows.")
     if values.nunique() < 2:
         raise TaskError(
             f"the target {target!r} has the same value in every row, so there is nothing to learn. Choose another."
-            + "".join(f" {note}" for note in notes if repr(target) in note)
+            + "".join(f" {note}" for note in notes if repr(target) in note and "stands for no value" in note)
+        )
+
+
+def check_left(labels: "pd.Series[str]", train: "pd.Series[str]") -> None:
+    """Raises: TaskError where those of the labels that are left to train on do not vary, though all together do."""
+    if train.nunique() < 2 <= labels.nunique():
+        others = int((labels != train.iloc[0]).sum())
+        rows = "1 row has" if others == 1 else f"{others} rows have"
+        raise TaskError(
+            f"only {rows} another {labels.name!r} than {train.iloc[0]!r}, and not one is left to train on. Add such "
+            "rows."
         )

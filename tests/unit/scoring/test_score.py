@@ -74,7 +74,7 @@ def test_a_failed_script_has_no_score_even_with_a_submission(task: Task, tmp_pat
     submit(task, tmp_path, shift=0.0)
     verdict = score(task, [SEARCH], [execution(tmp_path, "timeout")], CONFIG, enforced=True)
     assert verdict.value is None
-    assert verdict.reason == "The script was ended after 600 seconds; make it faster."
+    assert verdict.reason == "The script was ended after 1 seconds; make it faster."
 
 
 def test_a_missing_submission_is_a_reason(task: Task, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from machine_learning_engineering.shared_libraries.errors import TaskError
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.tasks.load import load_task
+from machine_learning_engineering.shared_libraries.tasks.lone import set_aside
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
 
@@ -45,6 +47,24 @@ def test_four_groups_leave_three_to_train_on(tmp_path: Path) -> None:
 def test_an_unknown_group_of_a_lone_csv_is_named(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"no group column 'pateint'.*'patient'"):
         load(tmp_path, group="pateint")
+
+
+def test_a_class_of_which_no_row_is_left_to_train_on_is_told_as_such(tmp_path: Path) -> None:
+    labels = ["no"] * 900
+    aside = set_aside(pd.DataFrame({"y": labels}), "y", None, None)
+    assert aside is not None
+    labels[int(aside.to_numpy().nonzero()[0][0])] = "yes"
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{n},{one}\n" for n, one in enumerate(labels)))
+    with pytest.raises(TaskError, match="only 1 row has another 'y' than 'no', and not one is left to train on"):
+        load_task(TaskRequest(source=tmp_path / "rows.csv", target="y"), tmp_path / "work")
+
+
+def test_classes_that_differ_in_case_or_spaces_alone_are_noted(tmp_path: Path) -> None:
+    labels = ["yes", "no", "YES", "No", " yes", "n o"] * 20
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{n % 7},{one}\n" for n, one in enumerate(labels)))
+    task = load_task(TaskRequest(source=tmp_path / "rows.csv", target="y"), tmp_path / "work")
+    (note,) = [note for note in task.notes if "but for case and spaces" in note]
+    assert note.startswith(f"'y' has {len(task.profile.classes)} classes, 2 but for case and spaces: ")
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def effects(card: TaskCard) -> str:
     lines = [] if baseline is None else [f"With every component {card.metric.title} is {baseline:.6g}."]
     for name, loss in effect.items():
         how = "worse" if loss > 0 else "better" if loss < 0 else "no different"
-        lines.append(f"Without `{name}` it is {abs(loss):.4g} {how}.")
+        lines.append(f"Without `{name}` it is {f'{abs(loss):.4g} ' if loss else ''}{how}.")
     first, loss = next(iter(effect.items()))
     lines.append(f"`{first}` matters most." if loss > 0 else "No component makes it better.")
     return " ".join(lines)
