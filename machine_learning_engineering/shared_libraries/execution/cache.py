@@ -68,8 +68,8 @@ names = {f"{one.name}=={one.version} {files(one)}" for one in importlib.metadata
 places = {os.path.realpath(path) for path in (*site.getsitepackages(), *sys.path) if os.path.isdir(path)}
 for place in places:
     if os.path.basename(place) in ("site-packages", "dist-packages"):  # modules that came without a RECORD
-        names |= {path if os.path.isdir(path) else status(path) for path in map(lambda n: os.path.join(place, n),
-                  os.listdir(place)) if not path.endswith("__pycache__")}
+        found = [one for one in os.scandir(place) if one.name != "__pycache__"]
+        names |= {one.path if one.is_dir() else status(one.path) for one in found}
     elif not place.startswith(os.path.dirname(os.path.realpath(os.__file__))) and place != sys.argv[1]:  # editable ones
         names |= set(map(status, below(place)))
 print(json.dumps([sys.version, sorted(names)]))

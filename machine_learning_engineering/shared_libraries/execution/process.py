@@ -183,11 +183,10 @@ class Spawned(Process):
         try:
             await process.fill(stdin)
             process._spawn(command, cwd, environment, rules)
-        except OSError as exc:
+        except BaseException as exc:
             process._close()
-            raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
-        except BaseException:
-            process._close()
+            if isinstance(exc, OSError):
+                raise SandboxError(f"cannot start {command[0]} in {cwd}: {exc.strerror}") from exc
             raise
         process.handed_over()
         return process

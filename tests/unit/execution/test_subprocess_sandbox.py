@@ -8,13 +8,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
+from machine_learning_engineering.shared_libraries.execution.observed import dies
 from machine_learning_engineering.shared_libraries.execution.self_check import make_job, make_view, run
 from machine_learning_engineering.shared_libraries.execution.subprocess_sandbox import SubprocessSandbox
 
@@ -112,7 +112,7 @@ async def test_a_daemon_whose_supervisor_was_killed_is_found(sandbox: Subprocess
     )
     execution = await run(sandbox, tmp_path, script)
     assert execution.outcome == "killed"
-    await _assert_dead(int((tmp_path / "pid").read_text()))
+    assert await dies(int((tmp_path / "pid").read_text()), seconds=60)
 
 
 async def test_a_fork_bomb_ends_at_its_time(sandbox: SubprocessSandbox, tmp_path: Path, scratch_home: Path) -> None:
@@ -155,7 +155,7 @@ async def test_scripts_die_with_a_sandbox_that_is_killed(tmp_path: Path) -> None
     host.send_signal(signal.SIGKILL)
     host.wait()
     for pid in tmp_path.glob("*.pid"):
-        await _assert_dead(int(pid.stem))
+        assert await dies(int(pid.stem), seconds=60)
 
 
 _CONTRACT = """
@@ -189,21 +189,6 @@ def test_an_ordinary_user_gets_the_same_contract() -> None:
     command = [*_DROP, python, "-c", _CONTRACT]
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-async def _assert_dead(pid: int, seconds: float = 60.0) -> None:
-    """Far sooner than it would end by itself."""
-    deadline = time.monotonic() + seconds
-    while _lives(pid):
-        assert time.monotonic() < deadline, f"process {pid} is alive"
-        await asyncio.sleep(0.02)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
