@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -18,7 +19,7 @@ from machine_learning_engineering.shared_libraries.errors import SandboxError
 from machine_learning_engineering.shared_libraries.execution import reachable, warm_sandbox
 from machine_learning_engineering.shared_libraries.execution.fork_client import ForkServer
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
-from machine_learning_engineering.shared_libraries.execution.self_check import run
+from machine_learning_engineering.shared_libraries.execution.self_check import make_view, run
 
 pytestmark = pytest.mark.skipif("warm" not in BACKENDS, reason="needs the warm backend")
 
@@ -61,7 +62,7 @@ def test_an_interpreter_in_the_home_opens_nothing_beside_it(tmp_path: Path, monk
     for name in ("bin", "lib", "share/mle/tasks", "share/keyrings", "share/zoneinfo", "ssl/certs", "ssl/private"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
-    opened = {path for path in reachable._always.__wrapped__() if Path(path).is_relative_to(tmp_path)}
+    opened = {path for path in reachable.readable_paths.__wrapped__() if Path(path).is_relative_to(tmp_path)}
     assert opened == {str(tmp_path / name) for name in ("bin", "lib", "share/zoneinfo", "ssl/certs")}
 
 
@@ -109,6 +110,55 @@ async def test_the_scheduling_of_other_processes_is_out_of_reach(sandbox: Sandbo
         pytest.skip("this machine has no seccomp filters")
     assert execution.stdout == "own\n"
     assert "PermissionError" in execution.stderr
+
+
+async def test_a_disk_that_is_mounted_later_is_seen_and_one_that_is_unmounted_is_let_go(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The next job's process waits with a copy of all mounts, which must not be an old one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    await run(sandbox, tmp_path / "first", "print(1)")
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if (await asyncio.to_thread(subprocess.run, mount, check=False, capture_output=True)).returncode != 0:
+        pytest.skip("this user cannot mount")
+    try:
+        view = make_view(disk)
+        execution = await run(sandbox, tmp_path / "second", "print(open('input/train.csv').read())", view=view)
+    finally:
+        await asyncio.to_thread(subprocess.run, ["umount", str(disk)], check=True)
+    assert execution.stdout == "x,y\n1,2\n\n", execution.stderr
+    holders = {child.pid for child in psutil.Process().children(recursive=True)}
+    async with asyncio.timeout(60):
+        while holders := {pid for pid in holders if _has_mounted(pid, disk)}:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.01)
+
+
+def _has_mounted(pid: int, folder: Path) -> bool:
+    try:
+        return f" {folder} " in Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:  # it has ended
+        return False
+
+
+@pytest.mark.parametrize("memory", [None, 2**30])
+async def test_more_processes_than_allowed_are_refused_at_once(
+    sandbox: Sandbox, tmp_path: Path, memory: int | None
+) -> None:
+    script = """
+import threading, time
+threading.stack_size(2**16)
+try:
+    for number in range(200):
+        threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
+finally:
+    print(number)
+"""
+    execution = await run(sandbox, tmp_path, script, limits={"processes": 50, "memory_bytes": memory})
+    if not {"pids-cgroup", "user-namespace"} & {*execution.layers}:
+        pytest.skip("here the watch alone bounds the number of processes")
+    assert execution.outcome == "error", execution
+    assert 30 < int(execution.stdout) < 50, execution
 
 
 async def test_arguments_that_are_too_long_are_told_of(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import time
+from functools import cache
 from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.execution.local_sandbox import Groups
@@ -16,62 +17,59 @@ _ROOT = Path("/sys/fs/cgroup")
 _REMOVE_SECONDS = 1.0
 
 
+@cache
 def usable(controller: str) -> bool:
     """Whether this process may make groups of a controller."""
     folder = _ROOT / controller
-    return os.getuid() == 0 and (folder / "cgroup.procs").exists() and os.access(folder, os.W_OK)
+    return os.getuid() == 0 and (folder / "tasks").exists() and os.access(folder, os.W_OK)
 
 
-class MemoryGroup(Groups):
-    """The memory limit of one job, made when constructed; the job's process must join the folder `path`.
+class ControlGroups(Groups):
+    """Limits of one job, made when constructed, for memory, and for processes and threads together; None is no limit.
+
+    The job's process joins them through the files `tasks`, while it has one thread: a moment's work. To move a process
+    by its number, or one of several threads, all processes of the machine are held up for 10 to 20 ms.
 
     Raises: OSError.
     """
 
-    def __init__(self, memory_bytes: int) -> None:
-        self._folder = _make("memory")
-        (self._folder / "memory.limit_in_bytes").write_text(str(memory_bytes))
-        with contextlib.suppress(OSError):  # kernels without swap accounting
-            (self._folder / "memory.memsw.limit_in_bytes").write_text(str(memory_bytes))
+    def __init__(self, memory_bytes: int | None, processes: int | None) -> None:
+        self._folders: dict[str, Path] = {}
+        try:
+            if memory_bytes is not None:
+                folder = self._make("memory")
+                (folder / "memory.limit_in_bytes").write_text(str(memory_bytes))
+                with contextlib.suppress(OSError):  # kernels without swap accounting
+                    (folder / "memory.memsw.limit_in_bytes").write_text(str(memory_bytes))
+            if processes is not None:
+                (self._make("pids") / "pids.max").write_text(str(processes))
+        except BaseException:
+            self.remove()
+            raise
 
     @property
-    def path(self) -> str:
-        return str(self._folder)
+    def tasks(self) -> list[Path]:
+        """The files that the job's process joins the groups through, by writing 0."""
+        return [folder / "tasks" for folder in self._folders.values()]
 
     def exceeded(self) -> Outcome | None:
-        return "memory" if _oom_kills(self._folder) else None
+        memory = self._folders.get("memory")
+        return "memory" if memory and _oom_kills(memory) else None
 
     def peak_bytes(self) -> int:
-        with contextlib.suppress(OSError):
-            return int((self._folder / "memory.max_usage_in_bytes").read_text())
+        with contextlib.suppress(OSError, KeyError):
+            return int((self._folders["memory"] / "memory.max_usage_in_bytes").read_text())
         return 0
 
     def remove(self) -> None:
-        _remove(self._folder)
+        for folder in self._folders.values():
+            _remove(folder)
 
-
-class ProcessGroup:
-    """A bound on the processes of a whole fork server, since joining a group of its own would cost a job 10 ms.
-
-    The sandbox's watch ends a job that passes its own bound; this one keeps the machine alive until then.
-
-    Raises: OSError.
-    """
-
-    def __init__(self, pid: int, processes: int) -> None:
-        self._folder = _make("pids")
-        (self._folder / "pids.max").write_text(str(processes))
-        (self._folder / "cgroup.procs").write_text(str(pid))
-
-    def remove(self) -> None:
-        """Takes the bound away once the server has ended."""
-        _remove(self._folder)
-
-
-def _make(controller: str) -> Path:
-    folder = _ROOT / controller / f"mle-{secrets.token_hex(6)}"
-    folder.mkdir()
-    return folder
+    def _make(self, controller: str) -> Path:
+        folder = _ROOT / controller / f"mle-{secrets.token_hex(6)}"
+        folder.mkdir()
+        self._folders[controller] = folder
+        return folder
 
 
 def _remove(folder: Path) -> None:

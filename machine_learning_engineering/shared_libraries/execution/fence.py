@@ -23,27 +23,22 @@ _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE_3 | _DEVICES_5
 
 _IFF_UP, _SIOCSIFFLAGS = 0x1, 0x8914
+_PRIVATE = kernel.MS_NOSUID | kernel.MS_NODEV
+_TEMP = "/tmp"
 
 
 @dataclass(frozen=True)
 class Fence:
-    """What is closed around one script. Paths are absolute; `binds` maps paths outside to places inside, of
-    which `writable_binds` can be written to; with `mounts` nothing else can, whatever its mode.
+    """What is closed around every script of a kind, in so far as it can be before the script is known.
 
+    Paths are absolute. `reads` may be read and run; with `mounts`, of `hidden` folders and of /tmp only `kept` are seen
+    and no file can be written to but those that a job needs, whatever its mode.
     The flags say which layers to apply; a layer that then fails stops the job. `mounts` needs `user_namespace`.
     """
 
     reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
-    binds: tuple[tuple[str, str], ...] = ()
-    writable_binds: tuple[str, ...] = ()
-    shared_memory_bytes: int = 2**30
-    cgroups: tuple[str, ...] = ()
-    file_bytes: int = resource.RLIM_INFINITY
-    cpu_seconds: int = resource.RLIM_INFINITY
-    processes: int = resource.RLIM_INFINITY
-    nice: int = 0
+    kept: tuple[str, ...] = ()
     user_namespace: bool = False
     network_namespace: bool = False
     refuse_tcp: bool = False
@@ -52,25 +47,101 @@ class Fence:
     seccomp: bool = False
 
 
-def close_around(fence: Fence) -> None:
-    """Applies the layers to this process and to all that it will start; there is no way back.
+@dataclass(frozen=True)
+class Needs:
+    """What one job needs inside a fence, and its limits.
+
+    `binds` maps paths outside, without symbolic links, to places inside; `writable_binds` are those of the places that
+    can be written to.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    writable_binds: tuple[str, ...] = ()
+    shared_memory_bytes: int = 2**30
+    file_bytes: int = resource.RLIM_INFINITY
+    cpu_seconds: int = resource.RLIM_INFINITY
+    processes: int = resource.RLIM_INFINITY
+    nice: int = 0
+
+
+class HalfClosed:
+    """A fence around this process that waits for a job: most of the work is done, and there is no way back.
+
+    It has its own copy of the mounts: of those that come and go outside later it knows nothing.
 
     Raises: OSError naming the layer that failed.
     """
-    for group in fence.cgroups:
-        _write(f"{group}/cgroup.procs", str(os.getpid()))
-    if fence.user_namespace:
-        _enter_namespaces(fence)
-    if fence.mounts:
-        _mount(fence)
-    _limit(fence)
-    kernel.forbid_new_privileges()
-    if fence.landlock:
-        _allow_paths(fence)
-    if fence.user_namespace or os.geteuid() == 0:
-        kernel.drop_capabilities()
-    if fence.seccomp:
-        kernel.filter_syscalls(syscall_filter.program(os.getpid()))
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self._outside: dict[str, int] = {}
+        self._below_temp: list[tuple[int, str]] = []
+        self._ruleset = -1
+        if fence.user_namespace:
+            _enter_namespaces(fence)
+        if fence.mounts:
+            self._hide()
+        if fence.landlock:
+            self._files, self._ruleset = _ruleset(fence)
+            for path in fence.reads:
+                _allow(self._ruleset, path, self._files & (_READ | _DEVICES_5))
+        self._filter = syscall_filter.program(os.getpid()) if fence.seccomp else b""
+
+    def close(self, needs: Needs) -> None:
+        """Applies what is left of the layers, to this process and to all that it will start.
+
+        Raises: OSError naming the layer that failed.
+        """
+        if self._fence.mounts:
+            self._mount(needs)
+        _limit(needs)
+        kernel.forbid_new_privileges()
+        if self._fence.landlock:
+            for path in needs.reads:
+                _allow(self._ruleset, path, self._files & (_READ | _DEVICES_5))
+            for path in needs.writes:
+                _allow(self._ruleset, path, self._files)
+            kernel.landlock_restrict(self._ruleset)
+            os.close(self._ruleset)
+        if self._fence.user_namespace or os.geteuid() == 0:
+            kernel.drop_capabilities()
+        if self._filter:
+            kernel.filter_syscalls(self._filter)
+
+    def _hide(self) -> None:
+        """Covers folders with empty ones, and keeps a way to what is below them."""
+        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        kernel.make_read_only("/")
+        for folder in self._fence.hidden:
+            self._outside[folder] = os.open(folder, os.O_PATH)
+            kernel.mount("tmpfs", folder, "tmpfs", _PRIVATE, "size=64k,mode=755")
+        for path in self._fence.kept:
+            if path.startswith(f"{_TEMP}/"):  # covered as soon as the job is known
+                self._below_temp.append((self._open(path), path))
+            else:
+                _bind(self._open(path), path)
+
+    def _mount(self, needs: Needs) -> None:
+        """Covers shared places with the job's own; what it needs of them is opened before and bound back in."""
+        wanted = [(self._open(source), target) for source, target in needs.binds]
+        for descriptor in self._outside.values():
+            os.close(descriptor)
+        if os.path.isdir("/dev/shm"):  # noqa: PTH112 - pathlib would cost every job its import
+            kernel.mount("tmpfs", "/dev/shm", "tmpfs", _PRIVATE, f"size={needs.shared_memory_bytes},mode=1777")
+        first = sum(target == _TEMP for _, target in wanted)
+        for descriptor, target in (*wanted[:first], *self._below_temp, *wanted[first:]):
+            _bind(descriptor, target)
+            if target in needs.writable_binds:
+                kernel.make_writable(target)
+
+    def _open(self, path: str) -> int:
+        """Opens a path as it is outside."""
+        for folder, descriptor in self._outside.items():
+            if path.startswith(f"{folder}/"):
+                return os.open(path[len(folder) + 1 :], os.O_PATH, dir_fd=descriptor)
+        return os.open(path, os.O_PATH)
 
 
 # --- namespaces and mounts --------------------------------------------------------------------------------------------
@@ -94,22 +165,11 @@ def _raise_loopback() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
-def _mount(fence: Fence) -> None:
-    """Covers shared places with private ones; what the script needs of them is opened before and bound back in."""
-    private = kernel.MS_NOSUID | kernel.MS_NODEV
-    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    kept = [(os.open(source, os.O_PATH), target) for source, target in fence.binds]
-    kernel.make_read_only("/")
-    if os.path.isdir("/dev/shm"):  # noqa: PTH112 - pathlib would cost every job its import
-        kernel.mount("tmpfs", "/dev/shm", "tmpfs", private, f"size={fence.shared_memory_bytes},mode=1777")
-    for folder in fence.hidden:
-        kernel.mount("tmpfs", folder, "tmpfs", private, "size=64k,mode=755")
-    for descriptor, target in kept:
-        _make_place(descriptor, target)
-        kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
-        os.close(descriptor)
-        if target in fence.writable_binds:
-            kernel.make_writable(target)
+def _bind(descriptor: int, target: str) -> None:
+    """Mounts an open file or folder, which is closed, on a place."""
+    _make_place(descriptor, target)
+    kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
+    os.close(descriptor)
 
 
 def _make_place(descriptor: int, target: str) -> None:
@@ -127,12 +187,12 @@ def _make_place(descriptor: int, target: str) -> None:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
-def _limit(fence: Fence) -> None:
+def _limit(needs: Needs) -> None:
     wanted = (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, fence.file_bytes),
-        (resource.RLIMIT_CPU, fence.cpu_seconds),
-        (resource.RLIMIT_NPROC, fence.processes),
+        (resource.RLIMIT_FSIZE, needs.file_bytes),
+        (resource.RLIMIT_CPU, needs.cpu_seconds),
+        (resource.RLIMIT_NPROC, needs.processes),
     )
     for limit, value in wanted:
         hard = resource.getrlimit(limit)[1]
@@ -141,27 +201,20 @@ def _limit(fence: Fence) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         # Past the soft limit the kernel sends a signal that names it, at the hard limit of CPU time SIGKILL.
         resource.setrlimit(limit, (value, value + 1 if limit == resource.RLIMIT_CPU else value))
-    if fence.nice:
-        os.nice(fence.nice)
+    if needs.nice:
+        os.nice(needs.nice)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _allow_paths(fence: Fence) -> None:
+def _ruleset(fence: Fence) -> tuple[int, int]:
+    """The kinds of access to files that this kernel can deny, and a ruleset that denies all of them."""
     version = kernel.landlock_version()
     files = _FILES_1 | (_REFER_2 if version >= 2 else 0) | (_TRUNCATE_3 if version >= 3 else 0)
     files |= _DEVICES_5 if version >= 5 else 0
     network = _TCP_4 if version >= 4 and fence.refuse_tcp else 0
-    ruleset = kernel.landlock_ruleset(files, network, _SCOPES_6 if version >= 6 else 0)
-    try:
-        for path in fence.reads:
-            _allow(ruleset, path, files & (_READ | _DEVICES_5))
-        for path in fence.writes:
-            _allow(ruleset, path, files)
-        kernel.landlock_restrict(ruleset)
-    finally:
-        os.close(ruleset)
+    return files, kernel.landlock_ruleset(files, network, _SCOPES_6 if version >= 6 else 0)
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:
@@ -190,24 +243,24 @@ def _write(path: str, text: str) -> None:
 
 def probe() -> dict[str, str]:
     """For each layer that can be missing, why this machine lacks it; an empty text where it works."""
-    everywhere = Fence(user_namespace=True)
     trials = {
-        "user-namespace": everywhere,
+        "user-namespace": Fence(user_namespace=True),
         "network": Fence(user_namespace=True, network_namespace=True),
-        "mounts": Fence(user_namespace=True, mounts=True, binds=(("/", "/"),), writable_binds=("/",)),
+        "mounts": Fence(user_namespace=True, mounts=True),
         "landlock": Fence(landlock=True, reads=("/",)),
         "seccomp": Fence(seccomp=True),
     }
-    return {layer: _failure(trial) for layer, trial in trials.items()}
+    needs = Needs(binds=(("/", "/"),), writable_binds=("/",))
+    return {layer: _failure(trial, needs) for layer, trial in trials.items()}
 
 
-def _failure(trial: Fence) -> str:
+def _failure(trial: Fence, needs: Needs) -> str:
     """The error that closing a fence meets in a child process; empty if there is none."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            close_around(trial)
+            HalfClosed(trial).close(needs)
         except Exception as exc:
             os.write(write, str(exc)[:1000].encode())
         finally:

@@ -8,15 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import machine_learning_engineering
 from machine_learning_engineering.shared_libraries.errors import SandboxError, SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import fork_server, supervisor
-from machine_learning_engineering.shared_libraries.execution.cgroups import ProcessGroup
 from machine_learning_engineering.shared_libraries.execution.environment import common_environment
-from machine_learning_engineering.shared_libraries.execution.fence import Fence
+from machine_learning_engineering.shared_libraries.execution.fence import Fence, Needs
 from machine_learning_engineering.shared_libraries.execution.local_sandbox import WorkerLost
 from machine_learning_engineering.shared_libraries.execution.process import Process, in_thread
 from machine_learning_engineering.shared_libraries.execution.tree import all_processes, end_all
@@ -27,7 +26,10 @@ _END_SECONDS = 10.0  # that a server has to end a job's tree
 
 @dataclass(frozen=True)
 class Request:
-    """What a fork server needs to know of a job; `command`, if there is one, is executed in place of the script."""
+    """What a fork server needs to know of a job; `command`, if there is one, is executed in place of the script.
+
+    `fence` is not sent with it: the server knows it from before.
+    """
 
     script: str
     argv: tuple[str, ...]
@@ -36,16 +38,18 @@ class Request:
     environment: dict[str, str]
     seed: int | None
     fence: Fence
+    needs: Needs
 
     @property
     def message(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        told = {name: value for name, value in vars(self).items() if name != "fence"}
+        return json.dumps({**told, "needs": vars(self.needs)}).encode()
 
 
 class ForkServer:
     """A running fork server. `missing` tells for each layer of the fence that this machine lacks, why."""
 
-    def __init__(self, profile: str, threads: int, processes: int | None = None) -> None:
+    def __init__(self, profile: str, threads: int) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(machine_learning_engineering.__file__).resolve().parent.parent)
         self._said, write = os.pipe()
@@ -64,8 +68,9 @@ class ForkServer:
             os.close(write)
             theirs.close()
         self.missing: dict[str, str] = {}
+        self._fence: Fence | None = None  # that the next request will meet
+        self._asking = asyncio.Lock()
         self._is_ready = False
-        self._bound = ProcessGroup(self._popen.pid, processes) if processes else None
 
     async def ready(self) -> "ForkServer":
         """This server, once it has imported its profile.
@@ -89,22 +94,30 @@ class ForkServer:
     def alive(self) -> bool:
         return self._popen.poll() is None
 
-    async def ask(self, request: bytes, descriptors: list[int]) -> None:
+    async def ask(self, request: Request, descriptors: list[int]) -> None:
         """Sends a request.
 
         Raises: WorkerLost if the server is gone; SandboxError if the request is larger than a server takes.
         """
-        if len(request) > fork_server.REQUEST_BYTES:
+        message = request.message
+        if len(message) > fork_server.REQUEST_BYTES:
             raise SandboxError(
-                f"a job's arguments are {len(request):,} bytes long; pass long ones in a file or on stdin"
+                f"a job's arguments are {len(message):,} bytes long; pass long ones in a file or on stdin"
             )
+        async with self._asking:
+            if self._fence != request.fence:
+                await self._send(json.dumps(vars(request.fence)).encode(), [])
+                self._fence = request.fence
+            await self._send(message, descriptors)
+
+    async def _send(self, message: bytes, descriptors: list[int]) -> None:
         if self._socket.fileno() < 0:  # it died, and another job has replaced it since
             raise WorkerLost
         try:
             try:
-                socket.send_fds(self._socket, [request], descriptors, socket.MSG_DONTWAIT)
+                socket.send_fds(self._socket, [message], descriptors, socket.MSG_DONTWAIT)
             except BlockingIOError:  # many requests at once
-                await in_thread(socket.send_fds, self._socket, [request], descriptors)
+                await in_thread(socket.send_fds, self._socket, [message], descriptors)
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise WorkerLost from exc
 
@@ -149,8 +162,6 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
-        if self._bound:
-            self._bound.remove()
 
 
 class Forked(Process):
@@ -161,18 +172,24 @@ class Forked(Process):
         self._server = server
 
     @classmethod
-    async def start(cls, server: ForkServer, request: Request, stdin: bytes, keep: int) -> "Forked":
-        """A job that a server was asked for.
+    async def start(cls, server: ForkServer, request: Request, tasks: list[Path], stdin: bytes, keep: int) -> "Forked":
+        """A job that a server was asked for; it joins the control groups that `tasks` are the lists of.
 
         Raises: WorkerLost.
         """
         process = cls(server, keep)
+        groups: list[int] = []
         try:
+            for file in tasks:
+                groups.append(os.open(file, os.O_WRONLY))
             await process.fill(stdin)
-            await server.ask(request.message, [*process.streams, process.control.fileno()])
+            await server.ask(request, [*process.streams, process.control.fileno(), *groups])
         except BaseException:
             process._close()
             raise
+        finally:
+            for descriptor in groups:
+                os.close(descriptor)
         process.handed_over()
         return process
 

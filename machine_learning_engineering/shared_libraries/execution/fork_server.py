@@ -2,11 +2,13 @@
 
 It is started by exec as `python -c BOOT ROOT SOCKET PROFILE`, keeps one thread, never uses an accelerator, and holds no
 secret: its environment is a script's.
-Over one socket come requests, each a JSON object with four descriptors (stdin, stdout, stderr, and the job's control
-socket). They go on to a spare, a child that was forked while there was time, since to fork a process this large takes
-longer than all else; it closes the fence around itself and becomes the script. The server is the parent of all its jobs
-and adopts what they leave behind. It ends a job's whole tree when the job's process ends or its control socket is
-closed from outside, and then writes the wait status there. When its own socket closes it ends every job and itself.
+Over one socket come requests, each a JSON object with its descriptors: stdin, stdout, stderr, the job's control socket,
+and the lists of the control groups that it is to join. A message without descriptors is the fence for the requests
+after it. A request goes on to a spare: a child that was forked and half closed the fence around itself while
+there was time, since that takes longer than all else. It closes the fence for good and becomes the script.
+The server is the parent of all its jobs and adopts what they leave behind. It ends a job's whole tree when the job's
+process ends or its control socket is closed from outside, and then writes the wait status there. When its own socket
+closes it ends every job and itself.
 
 Standard library alone, apart from what a profile preloads.
 """
@@ -23,8 +25,13 @@ import time
 from typing import Any, NoReturn
 
 from machine_learning_engineering.shared_libraries.execution import kernel, supervisor
-from machine_learning_engineering.shared_libraries.execution.fence import Fence, close_around, probe
-from machine_learning_engineering.shared_libraries.execution.main_script import Script, note_modules, quiet_fork
+from machine_learning_engineering.shared_libraries.execution.fence import Fence, HalfClosed, Needs, probe
+from machine_learning_engineering.shared_libraries.execution.main_script import (
+    Script,
+    be_fresh,
+    note_modules,
+    quiet_fork,
+)
 
 # What the server's interpreter runs. A job's code runs at this top level, so that one frame of ours lies below it.
 BOOT = f"""\
@@ -40,6 +47,7 @@ except BaseException as exc:
 script.end(raised)
 """
 REQUEST_BYTES = 2**17
+_DESCRIPTORS = 6
 
 _CORE = (
     "numpy", "pandas", "pandas.io.formats.csvs", "scipy.optimize", "scipy.sparse", "scipy.special", "scipy.stats",
@@ -58,16 +66,19 @@ PROFILES = {"bare": (), "core": _CORE, "boost": _BOOST, "torch": (*_CORE, "torch
 class _Server:
     """Accepts requests, starts jobs, and tells how they ended. `_jobs` maps processes to control sockets.
 
-    `_spare` is the process of the next job and the socket that its request goes to.
+    `_spare` is the process of the next job and the socket that its request goes to; `_fence` is around it.
     """
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
         self._spare: tuple[int, socket.socket] | None = None
+        self._fence: Fence | None = None
         self._jobs: dict[int, socket.socket] = {}
         self._ended: list[tuple[socket.socket, int]] = []
         self._wakeup = _wake_on_child_signals()
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY)
         self._poll = select.poll()
+        self._poll.register(self._mounts, select.POLLPRI)  # whenever something is mounted or unmounted
         for descriptor in (requests.fileno(), self._wakeup):
             self._poll.register(descriptor, select.POLLIN)
 
@@ -81,6 +92,8 @@ class _Server:
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self._reap()
+            if self._mounts in ready:
+                self._give_up_spare()
             for pid, control in self._jobs.items():
                 if control.fileno() in ready:
                     self._poll.unregister(control)
@@ -89,12 +102,15 @@ class _Server:
                 self._conclude(*self._ended.pop(0))
             if self._requests.fileno() not in ready:
                 continue
-            data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 4)
+            data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, _DESCRIPTORS)
             if not data:
                 if supervisor.end_descendants(os.getpid()):
                     _collect_all()
                 return None
-            if script := self._start(data, descriptors):
+            if not descriptors:
+                self._fence = Fence(**json.loads(data))
+                self._give_up_spare()
+            elif script := self._start(data, descriptors):
                 return script
 
     def _have_spare(self) -> Script | None:
@@ -102,12 +118,12 @@ class _Server:
 
         Raises: OSError where there are too many processes, or no memory.
         """
-        if self._spare is not None:
+        if self._spare is not None or self._fence is None:
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             if (pid := quiet_fork()) == 0:
-                return _wait_for_request(theirs)
+                return _wait_for_request(theirs, self._fence)
         except OSError:
             ours.close()
             raise
@@ -115,6 +131,14 @@ class _Server:
             theirs.close()
         self._spare = pid, ours
         return None
+
+    def _give_up_spare(self) -> None:
+        """Ends the spare, whose fence or mounts are not what the next job needs."""
+        if self._spare is not None:
+            pid, spare = self._spare
+            spare.close()
+            supervisor.send(pid, signal.SIGKILL)
+            self._spare = None
 
     def _start(self, request: bytes, descriptors: list[int]) -> Script | None:
         """Hands a request to the spare; a script only in the child that was forked for want of one."""
@@ -134,7 +158,7 @@ class _Server:
         except OSError as exc:
             control.send(f"failed {exc}\n".encode())
             control.close()
-        for descriptor in descriptors[:3]:
+        for descriptor in (*descriptors[:3], *descriptors[4:]):
             os.close(descriptor)
         return None
 
@@ -214,7 +238,7 @@ def _wake_on_child_signals() -> int:
 # --- in the child -----------------------------------------------------------------------------------------------------
 
 
-def _wait_for_request(requests: socket.socket) -> Script:
+def _wait_for_request(requests: socket.socket, fence: Fence) -> Script:
     """The script of the one request that this child gets. It keeps nothing open but its socket: not the pipes of the
     jobs that run meanwhile, whose ends would not be seen.
     """
@@ -223,39 +247,52 @@ def _wait_for_request(requests: socket.socket) -> Script:
     os.closerange(3, kept)
     os.closerange(kept + 1, 2**20)
     signal.set_wakeup_fd(-1)
-    request, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 4)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    half_closed = _prepared(fence)
+    request, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, _DESCRIPTORS)
     if not request:  # the server is gone
         os._exit(0)
     requests.close()
-    return _become(json.loads(request), descriptors[:3], socket.socket(fileno=descriptors[3]))
+    return _become(json.loads(request), half_closed, descriptors)
 
 
-def _become(request: dict[str, Any], streams: list[int], control: socket.socket) -> Script:
-    """The script that the forked child is to run, inside its fence; a failure is told on the control socket."""
+def _prepared(fence: Fence) -> HalfClosed | Exception:
+    """What can be done before the script is known; an error is kept for whoever asks for a job."""
+    kernel.set_dumpable(True)  # else an ordinary user could not tell the kernel who this is in its namespace
     try:
-        _settle(request, streams, control)
+        half_closed = HalfClosed(fence)
+        be_fresh()
     except Exception as exc:
-        control.send(f"failed {type(exc).__name__}: {exc}\n".encode())
+        return exc
+    finally:
+        kernel.set_dumpable(False)  # no script may look into what waits for another one
+    return half_closed
+
+
+def _become(request: dict[str, Any], half_closed: HalfClosed | Exception, descriptors: list[int]) -> Script:
+    """The script that the forked child is to run, inside its fence; a failure is told on the control socket."""
+    control = descriptors[3]
+    try:
+        if isinstance(half_closed, Exception):
+            raise half_closed
+        for number, descriptor in enumerate(descriptors[:3]):
+            os.dup2(descriptor, number)
+        for tasks in descriptors[4:]:
+            os.write(tasks, b"0")  # the writer
+        kernel.set_dumpable(True)  # else a script could not look into its own /proc/self
+        half_closed.close(Needs(**request["needs"]))
+        os.chdir(request["cwd"])
+        os.write(control, f"started {os.getpid()} {supervisor.user_namespace(os.getpid())}\n".encode())
+    except Exception as exc:
+        with contextlib.suppress(OSError):  # nobody may be listening any more
+            os.write(control, f"failed {type(exc).__name__}: {exc}\n".encode())
         os._exit(127)
-    control.close()
+    os.closerange(3, 2**20)
     environment = request["environment"]
     if command := request["command"]:
         _execute(command, environment)
     return Script(request["script"], request["argv"], environment, request["seed"])
-
-
-def _settle(request: dict[str, Any], streams: list[int], control: socket.socket) -> None:
-    kernel.set_dumpable(True)  # else a script could not look into its own /proc/self
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    for number, descriptor in enumerate(streams):
-        os.dup2(descriptor, number)
-    kept = control.fileno()
-    os.closerange(3, kept)
-    os.closerange(kept + 1, 2**20)
-    close_around(Fence(**request["fence"]))
-    os.chdir(request["cwd"])
-    control.send(f"started {os.getpid()} {supervisor.user_namespace(os.getpid())}\n".encode())
 
 
 def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:

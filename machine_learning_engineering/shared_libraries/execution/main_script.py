@@ -22,6 +22,12 @@ from importlib.machinery import SourceFileLoader
 from typing import NoReturn
 
 _PACKAGE = __name__.partition(".")[0]
+_ANY_SCRIPT = """\
+from a import b as c
+def f(x=1, *y): return [z for z in x if z] or {"a": x}
+class D: e = f"{c}"
+with f() as g: print(g.h(i=1)[0] + 2)
+"""
 
 
 class _Noted:
@@ -45,7 +51,7 @@ class Script:
     """A script in a process that was made for it: `names` are the globals to run `code()` with."""
 
     def __init__(self, script: str, argv: list[str], environment: dict[str, str], seed: int | None) -> None:
-        _refresh(environment, seed)
+        _begin(environment, seed)
         self._path = os.path.abspath(script)  # noqa: PTH100 - pathlib would cost the fork server its import
         sys.argv = [script, *argv]
         sys.orig_argv = [sys.executable, script, *argv]
@@ -168,20 +174,33 @@ def _own_names() -> list[str]:
     return ["__main__", *(name for name in newer if name not in _Noted.ready_made)]
 
 
-def _refresh(environment: dict[str, str], seed: int | None) -> None:
-    """Undoes what the fork server did that a fresh interpreter would not have done."""
-    os.environ.clear()
-    os.environ.update(environment)
+def be_fresh() -> None:
+    """Undoes what the fork server did that a fresh interpreter would not have done; called once in each child.
+
+    It may be called long before the script is known. So it also does, for once, what makes a child copy memory.
+    """
+    compile(_ANY_SCRIPT, "<any>", "exec")
     for name in _Noted.ours:
         del sys.modules[name]
-    _reseed(seed)
+    _reseed(None)
+    if process := sys.modules.get("multiprocessing.process"):
+        process.current_process()._config["authkey"] = process.AuthenticationString(os.urandom(32))
+
+
+def _begin(environment: dict[str, str], seed: int | None) -> None:
+    """Gives the process what a fresh interpreter would find at its start."""
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    for name, value in environment.items():  # most are the server's own, in the same order
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if seed is not None:
+        _reseed(seed)
     if logging := sys.modules.get("logging"):  # its relative times count from there, in 3.13 in nanoseconds
         started = vars(logging)["_startTime"]
         vars(logging)["_startTime"] = time.time_ns() if isinstance(started, int) else time.time()
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None:
+    if process := sys.modules.get("multiprocessing.process"):
         vars(process)["ORIGINAL_DIR"] = os.getcwd()  # noqa: PTH109 - pathlib would cost the fork server its import
-        process.current_process()._config["authkey"] = process.AuthenticationString(os.urandom(32))
 
 
 def _reseed(seed: int | None) -> None:

@@ -1,8 +1,10 @@
 """What of the file system a fenced script may reach: the interpreter, libraries, and its own folders."""
 
+import os
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -32,8 +34,8 @@ _SHARED_MEMORY = "/dev/shm"
 
 
 @cache
-def _always() -> tuple[str, ...]:
-    """Readable for every script of this interpreter."""
+def readable_paths() -> tuple[str, ...]:
+    """What every script may read and run: the system, this interpreter, and its libraries."""
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     own = [f"{prefix}/{name}" for prefix in sorted(prefixes) for name in _OF_OURS]
     libraries = {*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
@@ -48,11 +50,11 @@ def _interpreter(python: Path) -> list[str]:
     return [str(prefix / name) for prefix in prefixes for name in _OF_A_PREFIX]
 
 
-def readable_paths(job: Job) -> tuple[str, ...]:
-    """What the job's script may read and run, besides what it may write."""
+def further_readable_paths(job: Job) -> tuple[str, ...]:
+    """What the job's script may read and run besides, and may not write."""
     runner = [str(job.runner)] if job.runner else []
     names = [str(_NAME_SERVERS.resolve())] if job.limits.network else []
-    return existing([*_always(), *runner, *names, *(_interpreter(job.python) if job.python else [])])
+    return existing([*runner, *names, *(_interpreter(job.python) if job.python else [])])
 
 
 def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tuple[str, ...]:
@@ -63,24 +65,26 @@ def writable_paths(job: Job, scratch: Scratch, shared_are_private: bool) -> tupl
     return existing([*map(str, own), *shared, *(f"/dev/{name}" for name in _DEVICES), *gpus])
 
 
+@cache
 def hidden_folders() -> tuple[str, ...]:
     """Shared places and homes, which a script finds empty but for what it needs of them."""
     return tuple(folder for folder in _HIDDEN if Path(folder).is_dir() and not Path(folder).is_symlink())
 
 
-def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
-    """Folders and their places inside: a private /tmp, what lies below it and is needed, and the view as `input`."""
-    needed = _covered(readable_paths(job))
-    own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
-    view = [(str(job.view.path), str(view_place(scratch)))] if job.view else []
-    return ((str(scratch.system_temp), "/tmp"), *((path, path) for path in sorted({*needed, *own})), *view)
-
-
-@cache
-def _covered(paths: tuple[str, ...]) -> tuple[str, ...]:
+def covered(paths: Iterable[str]) -> tuple[str, ...]:
     """Those of the paths that lie where a fenced script finds private folders."""
-    private = ("/tmp", *hidden_folders())
-    return tuple(path for path in paths if any(Path(path).is_relative_to(folder) for folder in private))
+    private = tuple(f"{folder}/" for folder in ("/tmp", *hidden_folders()))
+    return tuple(path for path in paths if path.startswith(private))
+
+
+def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
+    """Folders and their places inside: a private /tmp, the job's own, and the view as `input`."""
+    needed = covered(further_readable_paths(job))
+    own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
+    places = {path: path for path in sorted({*needed, *own})}
+    view = {str(view_place(scratch)): str(job.view.path)} if job.view else {}
+    outside = {"/tmp": str(scratch.system_temp), **places, **view}
+    return tuple((os.path.realpath(path), place) for place, path in outside.items())
 
 
 def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import cgroups, kernel
-from machine_learning_engineering.shared_libraries.execution.cgroups import MemoryGroup
+from machine_learning_engineering.shared_libraries.execution.cgroups import ControlGroups
 from machine_learning_engineering.shared_libraries.execution.environment import script_environment
-from machine_learning_engineering.shared_libraries.execution.fence import Fence
+from machine_learning_engineering.shared_libraries.execution.fence import Fence, Needs
 from machine_learning_engineering.shared_libraries.execution.fork_client import Forked, ForkServer, Request
 from machine_learning_engineering.shared_libraries.execution.local_sandbox import (
     LOW_PRIORITY_NICE,
@@ -26,6 +26,8 @@ from machine_learning_engineering.shared_libraries.execution.local_sandbox impor
 from machine_learning_engineering.shared_libraries.execution.process import in_thread, new_token
 from machine_learning_engineering.shared_libraries.execution.reachable import (
     binds,
+    covered,
+    further_readable_paths,
     hidden_folders,
     readable_paths,
     writable_binds,
@@ -46,7 +48,6 @@ _SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
 _IMPORT = re.compile(r"(?:^|[;:\r])[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^#;\n\r]+))", re.MULTILINE)
 _FIRST_NAME = re.compile(r"^\s*(\w+)")  # of a dotted one
 _SHARED_MEMORY_BYTES = 2**30
-_SERVER_PROCESSES = 8192
 _LARGEST = "boost"
 _SERVED_BY = {  # a script that imports no library does not find them there; such a server starts at once
     "bare": ("bare",),
@@ -87,14 +88,15 @@ class WarmSandbox(LocalSandbox):
             fill(scratch, job, copy_view=False)
         else:
             await in_thread(fill, scratch, job)
-        memory = job.limits.memory_bytes
-        groups = MemoryGroup(memory) if memory and "memory-cgroup" in layers else None
+        groups = ControlGroups(
+            job.limits.memory_bytes if "memory-cgroup" in layers else None,
+            job.limits.processes if "pids-cgroup" in layers else None,
+        )
         try:
-            request = _request(job, scratch, layers, (groups.path,) if groups else ())
-            process = await Forked.start(server, request, job.stdin, job.limits.output_bytes)
+            request = _request(job, scratch, layers)
+            process = await Forked.start(server, request, groups.tasks, job.stdin, job.limits.output_bytes)
         except BaseException:
-            if groups:
-                groups.remove()
+            groups.remove()
             raise
         return Started(process, (*_ALWAYS, *layers), groups)
 
@@ -124,11 +126,7 @@ class WarmSandbox(LocalSandbox):
     async def _started(self, profile: str, threads: int, dead: asyncio.Task[ForkServer] | None) -> ForkServer:
         """A new server, once what a dead one before it held is given back."""
         await _close(dead)
-        return await ForkServer(profile, threads, self._process_bound()).ready()
-
-    def _process_bound(self) -> int | None:
-        """How many processes a whole server may have; None where the kernel cannot bound them."""
-        return None if "pids-cgroup" in self._off or not cgroups.usable("pids") else _SERVER_PROCESSES
+        return await ForkServer(profile, threads).ready()
 
     def _layers(self, server: ForkServer, job: Job) -> tuple[str, ...]:
         """The layers that this job gets: what the machine has, what was not switched off, what the job does not need.
@@ -169,7 +167,7 @@ def _profile_of(script: str) -> str:
     return "boost" if imported & _BOOSTING else "core" if imported & _SCIENCE else "bare"
 
 
-def _request(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[str, ...]) -> Request:
+def _request(job: Job, scratch: Scratch, layers: tuple[str, ...]) -> Request:
     script = job.name if job.cwd is None and job.runner is None else str(scratch.work / job.name)
     temp = scratch.named_temp
     if scratch.link is not None and "mounts" in layers:
@@ -182,29 +180,38 @@ def _request(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[
         cwd=str(job.cwd or scratch.work),
         environment=script_environment(job, scratch.home, temp, new_token(), os.environ),
         seed=job.seed,
-        fence=_fence(job, scratch, layers, groups),
+        fence=_fence(layers, job.limits.network),
+        needs=_needs(job, scratch, layers),
     )
 
 
-def _fence(job: Job, scratch: Scratch, layers: tuple[str, ...], groups: tuple[str, ...]) -> Fence:
+@lru_cache(maxsize=8)
+def _fence(layers: tuple[str, ...], network: bool) -> Fence:
+    mounted = "mounts" in layers
+    return Fence(
+        reads=readable_paths(),
+        hidden=hidden_folders() if mounted else (),
+        kept=covered(readable_paths()) if mounted else (),
+        user_namespace="user-namespace" in layers,
+        network_namespace="network" in layers,
+        refuse_tcp=not network and "network" not in layers,
+        mounts=mounted,
+        landlock="landlock" in layers,
+        seccomp="seccomp" in layers,
+    )
+
+
+def _needs(job: Job, scratch: Scratch, layers: tuple[str, ...]) -> Needs:
     mounted = "mounts" in layers
     limits = job.limits
-    return Fence(
-        reads=readable_paths(job),
+    return Needs(
+        reads=further_readable_paths(job),
         writes=writable_paths(job, scratch, shared_are_private=mounted),
-        hidden=hidden_folders() if mounted else (),
         binds=binds(job, scratch) if mounted else (),
         writable_binds=writable_binds(job, scratch) if mounted else (),
         shared_memory_bytes=limits.memory_bytes or _SHARED_MEMORY_BYTES,
-        cgroups=groups,
         file_bytes=limits.file_bytes,
         cpu_seconds=cpu_ceiling(limits),
         processes=limits.processes if "user-namespace" in layers else -1,
         nice=LOW_PRIORITY_NICE if job.low_priority else 0,
-        user_namespace="user-namespace" in layers,
-        network_namespace="network" in layers,
-        refuse_tcp=not limits.network and "network" not in layers,
-        mounts=mounted,
-        landlock="landlock" in layers,
-        seccomp="seccomp" in layers,
     )
