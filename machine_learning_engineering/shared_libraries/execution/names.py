@@ -32,7 +32,20 @@ NAMES: dict[Rule, tuple[str, ...]] = {
 }  # fmt: skip
 IMPORTERS = frozenset({"builtins.__import__", "importlib.__import__", "importlib.import_module"})
 _GETTER = "operator.attrgetter"
-_FOLLOWED = ("builtins.getattr", "builtins.vars", "sys.modules", _GETTER)  # no rule of their own: they lead on
+_HANDING_ON = frozenset((
+    *(f"builtins.{name}" for name in ("dict", "enumerate", "iter", "list", "next", "reversed", "set", "tuple", "zip")),
+    "contextlib.nullcontext", "copy.copy",
+))  # fmt: skip
+_SCOPES = frozenset({"builtins.globals", "builtins.locals", "builtins.vars"})
+TYPE_TESTS = frozenset({"builtins.isinstance", "builtins.issubclass"})
+_FOLLOWED = (
+    "builtins.getattr",
+    "sys.modules",
+    _GETTER,
+    *_HANDING_ON,
+    *_SCOPES,
+    *TYPE_TESTS,
+)  # no rule of their own: they lead on
 MODULE = "*"  # stands for any imported thing without a rule
 _REACHABLE = frozenset({"builtins", "ctypes", "importlib", "os", "pickle", "pty", "socket", "subprocess", "sys"})
 _LONGEST_NAME = 6  # parts; a script may write longer chains, all of one fate
@@ -99,6 +112,8 @@ class Names:
                 self._assign([node.target], value)
             case ast.For() | ast.AsyncFor() | ast.comprehension():
                 self._assign([ast.Tuple([node.target])], node.iter)
+            case ast.withitem(optional_vars=ast.expr() as target):
+                self._assign([target], node.context_expr)
             case ast.arguments():
                 self._parameters(node)
             case ast.ClassDef():
@@ -148,21 +163,19 @@ class Names:
 
     def _resolve(self, node: ast.AST) -> frozenset[str]:
         match node:
-            case ast.Name(id="__builtins__"):
-                return frozenset({"builtins"})
             case ast.Name():
-                known = frozenset(self._known(f"{module}.{node.id}") for module in self._stars)
-                return self._bound.get(node.id, known - {MODULE})
+                return self._named(node.id)
             case ast.Attribute():
                 found = self._member(self.resolve(node.value), node.attr)
                 return found or self._bound.get(f".{node.attr}", frozenset())
             case ast.Subscript():
-                bases, key = self.resolve(node.value), self.fold(node.slice)
-                return bases | (self._member(bases - {MODULE}, key) if key else frozenset())
+                return self._item(node.value, node.slice)
             case ast.Call(func=ast.Attribute(value=owner, attr="__getattribute__"), args=[*others, name]):
                 return self._got(others[0] if others else owner, name)
             case ast.Call(func=ast.Call(func=maker, args=[name]), args=[owner]) if _GETTER in self.resolve(maker):
                 return self._got(owner, name)
+            case ast.Call(func=ast.Attribute(value=owner, attr="get" | "pop" | "__getitem__"), args=[key, *_]):
+                return self._item(owner, key) if "sys.modules" in self.resolve(owner) else frozenset()
             case ast.Call(args=[first, *rest]):
                 return self._result(self.resolve(node.func), first, rest)
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts) | ast.BoolOp(values=parts):
@@ -172,6 +185,20 @@ class Names:
             case ast.NamedExpr():
                 return self.resolve(node.value)
         return frozenset()
+
+    def _item(self, owner: ast.expr, key: ast.expr) -> frozenset[str]:
+        """What lies in a container under a key, also where that is all names of a scope."""
+        name = self.fold(key)
+        if name and isinstance(owner, ast.Call) and not owner.args and self.resolve(owner.func) & _SCOPES:
+            return self._named(name)
+        bases = self.resolve(owner)
+        return bases | (self._member(bases - {MODULE}, name) if name else frozenset())
+
+    def _named(self, name: str) -> frozenset[str]:
+        if name == "__builtins__":
+            return frozenset({"builtins"})
+        known = frozenset(self._known(f"{module}.{name}") for module in self._stars)
+        return self._bound.get(name, known - {MODULE})
 
     def _member(self, bases: frozenset[str], name: str) -> frozenset[str]:
         if name == "__dict__":
@@ -190,9 +217,11 @@ class Names:
         return self._member(self.resolve(owner), text) if text else frozenset()
 
     def _result(self, callee: frozenset[str], first: ast.expr, rest: list[ast.expr]) -> frozenset[str]:
-        """What a call with these arguments gives, where it gives a module or a member of one."""
+        """What a call with these arguments gives, where it gives a module, a member of one, or what it was given."""
         if "builtins.vars" in callee:
             return self.resolve(first)
+        if callee & _HANDING_ON:
+            return frozenset[str]().union(*map(self.resolve, (first, *rest)))
         if "builtins.getattr" in callee and rest:
             return self._got(first, rest[0])
         if callee & IMPORTERS and (name := self.fold(first)):
@@ -215,7 +244,10 @@ class Names:
         return None
 
     def _joined(self, parts: list[ast.expr]) -> str | None:
-        texts = [text for text in map(self.fold, parts) if text is not None]
+        try:
+            texts = [text for text in map(self.fold, parts) if text is not None]
+        except RecursionError:  # a sum of very many parts
+            return None
         whole = len(texts) == len(parts) and sum(map(len, texts)) <= _LONGEST_TEXT
         return "".join(texts) if whole else None
 

@@ -16,7 +16,14 @@ from typing import Literal
 from pydantic import Field
 
 from machine_learning_engineering.shared_libraries.execution.complexity import FunctionComplexity, complexities
-from machine_learning_engineering.shared_libraries.execution.names import IMPORTERS, MODULE, NAMES, Names, Rule
+from machine_learning_engineering.shared_libraries.execution.names import (
+    IMPORTERS,
+    MODULE,
+    NAMES,
+    TYPE_TESTS,
+    Names,
+    Rule,
+)
 from machine_learning_engineering.shared_libraries.records import Record
 
 Level = Literal["off", "warn", "block"]
@@ -165,6 +172,8 @@ class _Check:
         first = self._names.fold(call.args[0]) if call.args else None
         if first is not None and (callee & IMPORTERS or (callee & _CODE and self._look_into(call, first))):
             self._cleared.add(call.func)
+        if callee & TYPE_TESTS:  # to ask whether something is a function makes none
+            self._cleared.update(part for argument in call.args[1:] for part in ast.walk(argument))
         if "builtins.getattr" in callee and len(call.args) > 1 and self._names.fold(call.args[1]) is None:
             for name in self._names.resolve(call.args[0]) - {MODULE}:
                 self._add("dynamic_code", call, f"getattr on {name} with a computed name")
