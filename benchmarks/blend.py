@@ -15,7 +15,7 @@ from benchmarks import cheap_scripts
 from benchmarks.cheap_scripts import Draw, over_draws
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
 from machine_learning_engineering.shared_libraries.records import FINAL
-from machine_learning_engineering.shared_libraries.scoring.blend import Blend, back, blend, into
+from machine_learning_engineering.shared_libraries.scoring.blend import Blend, blend
 from machine_learning_engineering.shared_libraries.scoring.choose import worth_adopting
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare
 from machine_learning_engineering.shared_libraries.scoring.views import fold_views
@@ -78,7 +78,6 @@ async def _gain(drawn: Draw, sandbox: Sandbox) -> tuple[float, float, float, flo
 
 def _blended(found: Blend, final: list[OutOfFold], drawn: Draw) -> OutOfFold:
     """What the script of this blend would submit: its members' predictions of the test file, mixed."""
-    classes, first = drawn.task.profile.classes, final[0]
-    made = {n: into(found.space, final[n].predictions, first.folds, classes) for n in found.weights}
-    mixed: Any = sum(weight * made[n] for n, weight in found.weights.items())
-    return OutOfFold(drawn.task, first.truth, back(found.space, mixed, classes), first.folds)
+    first = final[0]
+    mixed = found.of([final[n].predictions for n in found.weights], drawn.task.profile.classes)
+    return OutOfFold(drawn.task, first.truth, mixed, first.folds)

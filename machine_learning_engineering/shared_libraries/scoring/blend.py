@@ -5,13 +5,14 @@ not read off the rows that chose it: each fold is predicted with weights that th
 cross-fitted value is the blend's score.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from machine_learning_engineering.shared_libraries.errors import SubmissionError
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold
+from machine_learning_engineering.shared_libraries.scoring.places import Curve, place_curve, value_curve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +28,39 @@ _EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
+class Scale:
+    """For a column of a blend in the space of ranks: from each member's values to places, and from their mean back."""
+
+    members: tuple[Curve, ...]
+    back: Curve
+
+
+@dataclass(frozen=True)
 class Blend:
-    """`weights` by position of the member, summing to 1, without zeros; `predictions` are the cross-fitted ones."""
+    """`weights` by position of the member, summing to 1, without zeros; `predictions` are the cross-fitted ones.
+
+    `scales` has one entry a column in the space of ranks, its members in the order of `weights`; else it is empty.
+    """
 
     space: Space
     weights: dict[int, float]
     predictions: OutOfFold
+    scales: tuple[Scale, ...] = ()
+
+    def of(self, predictions: Sequence["Array"], classes: Sequence[str]) -> "Array":
+        """What the blend makes of its members' predictions of other rows, in the order of `weights`."""
+        import numpy as np
+
+        weights = [*self.weights.values()]
+        if self.space != "rank":
+            told = [into(self.space, one, np.zeros(len(one)), classes) for one in predictions]
+            return back(self.space, np.average(told, axis=0, weights=weights), classes)
+        columns = zip(*(np.atleast_2d(one.astype(float).T) for one in predictions), strict=True)
+        places = [
+            np.average([np.interp(one, *curve) for one, curve in zip(own, scale.members, strict=True)], 0, weights)
+            for own, scale in zip(columns, self.scales, strict=True)
+        ]
+        return _values(np.array(places).T.reshape(predictions[0].shape), self.scales)
 
 
 def space_of(metric: Metric) -> Space | None:
@@ -57,7 +85,34 @@ def blend(members: Sequence[OutOfFold]) -> Blend | None:
     if len(set(chosen)) < 2:
         return None
     weights = {one: chosen.count(one) / len(chosen) for one in sorted(set(chosen))}
-    return Blend(space, weights, fit.cross_fitted())
+    crossed = fit.cross_fitted()
+    if space != "rank":
+        return Blend(space, weights, crossed)
+    scales = tuple(_scales([members[one] for one in weights], [*weights.values()]))
+    return Blend(space, weights, replace(crossed, predictions=_values(crossed.predictions, scales)), scales)
+
+
+def _scales(members: Sequence[OutOfFold], weights: Sequence[float]) -> Iterator[Scale]:
+    """For each column of the members' predictions."""
+    import numpy as np
+
+    chances = members[0].task.metric.predicts == "probability"
+    columns = [np.atleast_2d(one.predictions.astype(float).T) for one in members]
+    places = [np.atleast_2d(into("rank", one.predictions, one.folds, ()).T) for one in members]
+    for column in range(len(columns[0])):
+        own = [one[column] for one in columns]
+        mean = np.average([one[column] for one in places], axis=0, weights=weights)
+        bounded = chances and all(one.min() >= 0 and one.max() <= 1 for one in own)
+        yield Scale(tuple(map(place_curve, own)), value_curve(mean, own, weights, bounded))
+
+
+def _values(places: "Array", scales: Sequence[Scale]) -> "Array":
+    """Mean places of the rows, as values again."""
+    import numpy as np
+
+    columns = np.atleast_2d(places.T)
+    made = [np.interp(column, *scale.back) for column, scale in zip(columns, scales, strict=True)]
+    return np.asarray(np.array(made).T.reshape(places.shape))
 
 
 class _Fit:

@@ -1,16 +1,20 @@
 """A blend as a script of its own: its members inline, each trained on all rows, their submissions averaged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from machine_learning_engineering.shared_libraries.records import Task
-from machine_learning_engineering.shared_libraries.scoring.blend import Space
+from machine_learning_engineering.shared_libraries.scoring.blend import Scale, Space
 
 _MIX: Mapping[Space, str] = {
     "raw": "mixed = sum(weight * table[VALUES].astype(float) for weight, table in made)",
     "log": """\
 logs = (weight * np.log1p(table[VALUES].astype(float).clip(lower=0)) for weight, table in made)
 mixed = np.expm1(sum(logs))""",
-    "rank": "mixed = sum(weight * table[VALUES].astype(float).rank() / len(table) for weight, table in made)",
+    "rank": """\
+mixed = made[0][1][VALUES].astype(float)
+for name, (to_places, to_values) in CURVES.items():
+    own = [np.interp(table[name].astype(float), *curve) for (_, table), curve in zip(made, to_places)]
+    mixed[name] = np.interp(np.average(own, axis=0, weights=[weight for weight, _ in made]), *to_values)""",
     "vote": """\
 votes = pd.DataFrame(0.0, index=range(len(made[0][1])), columns=CLASSES)
 for weight, table in made:
@@ -19,6 +23,11 @@ for weight, table in made:
         votes[name] += weight * (labels == name)
 mixed = votes.idxmax(axis=1).to_frame(VALUES[0])""",
 }
+_CURVES = """\
+# For each column, lines through points (x, y): from each member's values to their places among those of the rows that
+# the search predicted, and from the mean place to a value. So a row gets the same whatever stands beside it.
+CURVES = {
+"""
 _SCRIPT = '''\
 """A blend of {count} scripts: each is trained on all rows of ./input, and their submissions are averaged."""
 
@@ -33,8 +42,7 @@ import pandas as pd
 
 ID = {id!r}
 VALUES = {values!r}
-CLASSES = {classes!r}
-SUBMISSION = Path("final", "submission.csv")
+{settings}SUBMISSION = Path("final", "submission.csv")
 MEMBERS = {{  # name: (weight, script)
 {members}
 }}
@@ -84,21 +92,32 @@ if __name__ == "__main__":
 '''
 
 
-def blend_script(task: Task, space: Space, members: Mapping[str, tuple[float, str]]) -> str:
+def blend_script(
+    task: Task, space: Space, members: Mapping[str, tuple[float, str]], scales: Sequence[Scale] = ()
+) -> str:
     """A program that runs each member (by name: its weight and source) and submits the weighted mean, or the vote.
 
-    It needs what its members need, and nothing of ours.
+    In the space of ranks it needs `scales`, one a column. It needs what its members need, and nothing of ours.
     """
     id_column = task.id if task.id in task.submission_columns else None
+    values = [column for column in task.submission_columns if column != id_column]
     inline = [f"    {name!r}: ({weight:.6g}, {_literal(code)})," for name, (weight, code) in members.items()]
+    settings = f"CLASSES = {list(task.profile.classes)!r}\n" if space == "vote" else ""
+    if space == "rank":
+        settings = _CURVES + "".join(map(_curves, values, scales)) + "}\n"
     return _SCRIPT.format(
         count=len(members),
         id=id_column,
-        values=[column for column in task.submission_columns if column != id_column],
-        classes=list(task.profile.classes) if space == "vote" else [],
+        values=values,
+        settings=settings,
         members="\n".join(inline),
         mix="\n".join(f"    {line}" for line in _MIX[space].splitlines()),
     )
+
+
+def _curves(name: str, scale: Scale) -> str:
+    members = "".join(f"        {curve},\n" for curve in scale.members)
+    return f"    {name!r}: ([\n{members}    ], {scale.back}),\n"
 
 
 def _literal(code: str) -> str:

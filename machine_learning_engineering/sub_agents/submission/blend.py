@@ -74,7 +74,7 @@ def _attempt(desk: Desk, found: Blend, members: Sequence[Attempt]) -> Attempt:
     assert best is not None
     value, rows = found.predictions.value(), len(found.predictions.truth)
     score = Score(value=value, source=best.source, rows=rows, folds=best.folds)
-    code = blend_script(run.task, found.space, parts)
+    code = blend_script(run.task, found.space, parts, found.scales)
     run.write_script(slot, code)
     nothing_ran = Execution(
         outcome="ok",

@@ -13,6 +13,7 @@ from machine_learning_engineering.shared_libraries.records import Metric, Predic
 from machine_learning_engineering.shared_libraries.scoring.blend import blend, space_of
 from machine_learning_engineering.shared_libraries.scoring.blend_script import blend_script
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare
+from machine_learning_engineering.shared_libraries.scoring.places import place_curve, value_curve
 from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
 from tests.unit.scoring.conftest import build_task
 
@@ -105,6 +106,60 @@ def test_the_script_votes_on_labels(tmp_path: Path) -> None:
     task = build_task(tmp_path / "t", problem="binary", metric=METRICS["accuracy"], classes=("no", "yes"))
     made = run_blend(tmp_path, task, ["'yes'", "'no'", "'yes'"], "label")
     assert set(made.values()) == {"yes"}
+
+
+def chances(truth: np.ndarray, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.asarray(1 / (1 + np.exp(2 - 2 * (truth == "yes") - rng.normal(scale=0.8 + seed, size=len(truth)))))
+
+
+def test_places_become_chances_again(tmp_path: Path) -> None:
+    """A blend by rank has the members' mean chance, and its script gives a row the same whatever stands beside it."""
+    task = build_task(tmp_path / "t", problem="binary", metric=METRICS["auc"], classes=("no", "yes"))
+    truth = np.where(np.random.default_rng(0).random(ROWS) < 0.15, "yes", "no").astype(object)
+    members = [out_of_fold(task, truth, chances(truth, seed)) for seed in range(3)]
+    found = blend(members)
+    assert found is not None
+    assert found.predictions.value() > max(one.value() for one in members)
+    means = [members[one].predictions.mean() for one in found.weights]
+    assert min(means) < found.predictions.predictions.mean() < max(means)
+    assert found.predictions.predictions.min() >= 0
+    assert found.predictions.predictions.max() <= 1
+
+    texts = [f"{one!r}" for one in ("float(row['x']) / 10", "1 - float(row['x']) / 12", "0.5")]
+    parts = {
+        f"m{n}": (weight, MEMBER.format(value=eval(text), order="", end=""))
+        for (n, weight), text in zip(found.weights.items(), texts, strict=False)
+    }
+    script = blend_script(task, "rank", parts, found.scales)
+    whole = submitted(tmp_path / "whole", script, task.test.read_text())
+    lines = task.test.read_text().splitlines()
+    assert submitted(tmp_path / "one", script, "\n".join((lines[0], lines[4]))) == dict([[*whole.items()][3]])
+    x = np.array([float(line.split(",")[1]) for line in lines[1:]])
+    given = [x / 10, 1 - x / 12, np.full(len(x), 0.5)][: len(found.weights)]
+    assert [*whole.values()] == pytest.approx(found.of(given, ("no", "yes")), rel=1e-4)
+
+
+def submitted(folder: Path, script: str, test: str) -> dict[str, float]:
+    (folder / "input").mkdir(parents=True)
+    (folder / "input" / "test.csv").write_text(test)
+    (folder / "solution.py").write_text(script)
+    subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True)
+    rows = (line.split(",") for line in (folder / "final" / "submission.csv").read_text().splitlines()[1:])
+    return {key: float(value) for key, value in rows}
+
+
+@given(
+    st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=60),
+    st.lists(st.floats(-2, 3), min_size=2, max_size=20),
+    st.booleans(),
+)
+def test_curves_keep_the_order_of_rows(known: list[float], others: list[float], bounded: bool) -> None:
+    places = place_curve(np.array(known))
+    back = value_curve(np.linspace(0.1, 1, len(known)), [np.array(known)], [1.0], bounded)
+    made = np.interp(np.interp(np.sort(others), *places), *back)
+    assert np.all(np.diff(made) >= -1e-12)
+    assert not bounded or (made.min() >= 0 and made.max() <= 1)
 
 
 def test_a_member_that_fails_ends_the_script_with_its_name(task: Task, tmp_path: Path) -> None:
