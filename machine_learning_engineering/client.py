@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.entries import JournalEntry
+from machine_learning_engineering.shared_libraries.entries import Audited, Guessed, JournalEntry
 from machine_learning_engineering.shared_libraries.errors import ConfigError, TaskError
 from machine_learning_engineering.shared_libraries.records import Attempt, Task, TaskRequest
 
@@ -32,14 +32,27 @@ _OPTIONS = {
 _ABOUT_DATA = {"target", "metric", "test", "id", "group", "time", "description"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """What a finished run hands back; `winner.value` is its score on rows that its script never saw."""
+    """What a finished run hands back.
+
+    `winner.value` is the score that the search went by, on rows that no script saw the labels of. `audit` is the score
+    on rows that chose nothing either, with the interval to expect on the test rows (`audit.score.value`, `audit.low`,
+    `audit.high`); None where no rows were spared for it. `guess` is what the same answer for every row gets.
+    As a text it is what the terminal says of the run.
+    """
 
     folder: Path
     task: Task
     winner: Attempt
     attempts: tuple[Attempt, ...]
+    audit: Audited | None = None
+    guess: Guessed | None = None
+
+    def __repr__(self) -> str:
+        from machine_learning_engineering.shared_libraries.monitoring.ending import result_of
+
+        return "\n".join(result_of(self.folder, self.task).sentences())
 
     @property
     def submission(self) -> Path:
@@ -104,14 +117,19 @@ def _beside(path: Path) -> list[str]:
 
 
 async def solve(
-    request: TaskRequest, config: RunConfig | None = None, out: Path | None = None, listener: Listener | None = None
+    request: TaskRequest,
+    config: RunConfig | None = None,
+    out: str | Path | None = None,
+    listener: Listener | None = None,
 ) -> Result:
     """Runs a task to its end, or takes up the run that lies in `out`; `listener` gets every journal entry.
+
+    In a notebook: `result = await solve(...)`.
 
     Raises: MleError in one of its kinds; what was finished is kept, and the same call goes on from there.
     """
     os.environ.setdefault("ADK_SUPPRESS_EXPERIMENTAL_FEATURE_WARNINGS", "1")
-    run = await _open(request, config or RunConfig.from_env(), out)
+    run = await _open(request, config or RunConfig.from_env(), None if out is None else Path(out).expanduser())
     from machine_learning_engineering.shared_libraries.runs.run import to_the_end
     from machine_learning_engineering.sub_agents.pipeline import run_pipeline  # after the data: ADK takes a second
 
@@ -120,7 +138,10 @@ async def solve(
     publisher = await run_pipeline(run)
     assert publisher.winner is not None  # run_pipeline raises where nothing was published
     await to_the_end(_report(run.folder))
-    return Result(run.folder, run.task, publisher.winner, tuple(run.attempts))
+    winner = publisher.winner
+    address = winner.slot.code_key, winner.ordinal
+    audit, guess = run.journal.find(Audited, *address), run.journal.find(Guessed, *address)
+    return Result(run.folder, run.task, winner, tuple(run.attempts), audit, guess)
 
 
 async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "Run":

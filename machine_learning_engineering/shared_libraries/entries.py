@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from machine_learning_engineering.shared_libraries.records import Execution, Record, Score
+from machine_learning_engineering.shared_libraries.records import Comparison, Execution, Record, Score
 
 
 class Entry(Record):
@@ -68,6 +68,17 @@ class Audited(Entry):
     high: float | None = None
 
 
+class Guessed(Entry):
+    """What the same answer for every row gets where a script has its score (`value`), and how the script compares."""
+
+    kind: Literal["guessed"] = "guessed"
+    slot: str
+    ordinal: int
+    what: str = Field(description="the answer, in words")
+    value: float
+    comparison: Comparison
+
+
 CHECK = "check:"  # begins the address of a decision that is a warning, or '' where there is nothing to warn of
 
 
@@ -106,7 +117,7 @@ class RunEnded(Entry):
 
 
 JournalEntry = Annotated[
-    RunStarted | LlmCall | ScriptRun | Scored | Audited | Decision | StateDelta | Published | RunEnded,
+    RunStarted | LlmCall | ScriptRun | Scored | Audited | Guessed | Decision | StateDelta | Published | RunEnded,
     Field(discriminator="kind"),
 ]
 JOURNAL_ENTRY: TypeAdapter[JournalEntry] = TypeAdapter(JournalEntry)

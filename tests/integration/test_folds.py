@@ -11,7 +11,7 @@ import pytest
 
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.entries import Audited, Decision, Scored, ScriptRun
+from machine_learning_engineering.shared_libraries.entries import Audited, Decision, Guessed, Scored, ScriptRun
 from machine_learning_engineering.shared_libraries.records import Execution, Slot, View
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -97,6 +97,24 @@ async def test_the_winner_is_audited_once_on_rows_that_chose_nothing(solve) -> N
     assert state["optimism"] == pytest.approx(audits[0].score.value - result.winner.value)
 
 
+async def test_the_winner_is_held_against_the_same_answer_for_every_row(solve) -> None:
+    """On the rows that chose nothing where there are such, else on those of the search."""
+    result = await solve()
+    (guessed,) = [e for e in read_journal(result.folder) if isinstance(e, Guessed)]
+    assert result.guess == guessed
+    assert guessed.slot == result.winner.slot.code_key
+    assert guessed.comparison.rows == result.audit.score.rows == 90
+    assert guessed.value - guessed.comparison.gain == pytest.approx(result.audit.score.value)
+    assert "always answering the m" in str(result)
+
+
+async def test_without_an_audit_the_rows_of_the_search_tell_what_a_guess_gets(solve) -> None:
+    result = await solve(audit_fraction=0, use_blend=False)
+    assert result.audit is None
+    assert result.guess.comparison.rows == result.winner.score.rows
+    assert result.guess.value - result.guess.comparison.gain == pytest.approx(result.winner.value)
+
+
 async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve, monkeypatch) -> None:
     """The final run is held up until the other one has begun."""
     begun, execute = asyncio.Event(), Run.execute
@@ -132,7 +150,7 @@ async def test_a_run_taken_up_repeats_neither_fold_nor_audit(solve) -> None:
     count = len(read_journal(first.folder))
     again = await solve()
     added = read_journal(again.folder)[count:]
-    assert not [entry for entry in added if isinstance(entry, ScriptRun | Scored | Audited | Decision)]
+    assert not [entry for entry in added if isinstance(entry, ScriptRun | Scored | Audited | Guessed | Decision)]
     assert again.submission.read_bytes() == first.submission.read_bytes()
 
 

@@ -11,6 +11,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.report.timing import from_cache
+from machine_learning_engineering.shared_libraries.report.verdict import against_guess
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 
 _SEAL = {
@@ -86,7 +87,7 @@ class Ending:
         """What a person is told: the score first, then what else there is to know."""
         done = self.story.status == "finished"
         yield self.headline if done else f"so far: {self.headline}"
-        yield from filter(None, (self.audit, self.checked))
+        yield from filter(None, (against_guess(self.story), self.audit, self.checked))
         yield from (f"warning: {warning}" for warning in self.story.warnings)
         yield from (f"note: {note}" for note in self.notes)
 
@@ -131,7 +132,11 @@ def _true_score(folder: Path, task: Task, is_audited: bool) -> str:
     told = f"{score} on the {found.rows:,} rows set aside"
     if is_audited:
         return f"{told} as test rows"
-    expect = "so few rows tell little about new data" if found.are_few else "expect this on new data"
+    expect = "so few rows tell little about new data"
+    if not found.are_few:
+        expect = "expect this on new data"
+        if found.low is not None:
+            expect = f"expect {figure(found.low)} to {figure(found.high)} on as many new rows (95 %)"
     return f"{told}, whose labels chose nothing: {expect}"
 
 

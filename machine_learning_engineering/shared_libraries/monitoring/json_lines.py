@@ -7,6 +7,7 @@ from typing import Any
 from machine_learning_engineering.shared_libraries.entries import (
     Audited,
     Decision,
+    Guessed,
     JournalEntry,
     LlmCall,
     Published,
@@ -40,6 +41,7 @@ class JsonLines:
 
     def end(self, ending: Ending) -> None:
         story, winner = ending.story, ending.story.winner if ending.story.published else None
+        guess = story.guess
         told = {
             "kind": "result",
             "status": story.status,
@@ -50,6 +52,7 @@ class JsonLines:
             "title": winner.title if winner else None,
             "score": winner.score.model_dump(mode="json") if winner and winner.score else None,
             "audit": story.audit.model_dump(mode="json", include={"score", "low", "high"}) if story.audit else None,
+            "guess": guess.model_dump(mode="json", include={"what", "value", "comparison"}) if guess else None,
             "checked": ending.checked,
             "notes": list(ending.notes),
             "files": {what: str(path) for what, path in ending.files.items()},
@@ -72,14 +75,14 @@ def told_of(entry: JournalEntry) -> dict[str, Any] | None:
                 mode="json", include={"outcome", "returncode", "execution_time", "memory_bytes", "cached", "folder"}
             )
             return {**_who(entry), "view": entry.view, **execution}
-        case Scored() | Audited() | Published():
+        case Scored() | Audited() | Guessed() | Published():
             return {**_who(entry), **entry.model_dump(mode="json", exclude={"kind", "at", "slot", "ordinal"})}
         case Decision() | RunEnded():
             return entry.model_dump(mode="json", exclude={"kind", "at"})
     return None
 
 
-def _who(entry: ScriptRun | Scored | Audited | Published) -> dict[str, Any]:
+def _who(entry: ScriptRun | Scored | Audited | Guessed | Published) -> dict[str, Any]:
     return {"slot": entry.slot, "ordinal": entry.ordinal, "title": titled(entry.slot, entry.ordinal)}
 
 

@@ -31,6 +31,7 @@ from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files, prediction
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
+from machine_learning_engineering.shared_libraries.report.verdict import against_guess
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.scoring.leaks import Leak, find_leaks
 
@@ -141,6 +142,7 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
         calls=[span for span in story.spans if span.kind == "model"],
         decisions=[words for one in story.decisions if (words := decided(one))],
         asides=asides(story),
+        verdict=against_guess(story),
         command=command(story.started) if story.started else "",
         prediction=prediction(story),
         containment=_containment(story),

@@ -15,6 +15,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     CHECK,
     Audited,
     Decision,
+    Guessed,
     JournalEntry,
     LlmCall,
     Published,
@@ -59,6 +60,7 @@ class Story:
     decisions: tuple[Decision, ...] = ()
     published: Published | None = None
     audited: Audited | None = None
+    guessed: Guessed | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -100,6 +102,14 @@ class Story:
         if winner is None or audited is None or winner.key != _key(audited.slot, audited.ordinal):
             return None
         return audited
+
+    @property
+    def guess(self) -> Guessed | None:
+        """What the same answer for every row gets on the rows of the winner's score; None where that is not known."""
+        winner, guessed = self.winner, self.guessed
+        if winner is None or guessed is None or winner.key != _key(guessed.slot, guessed.ordinal):
+            return None
+        return guessed
 
     def lineage(self, node: Node | None) -> frozenset[str]:
         """The keys of a script and of all that it was made of."""
@@ -162,6 +172,7 @@ def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on
         decisions=tuple(fold.decisions),
         published=fold.published,
         audited=fold.audited,
+        guessed=fold.guessed,
         state=fold.state,
     )
 
@@ -186,6 +197,7 @@ class _Fold:
         self._bugs: dict[str, Any] = {}
         self._scores: dict[str, Score] = {}
         self.audited: Audited | None = None
+        self.guessed: Guessed | None = None
         self._writers: dict[str, str] = {}  # who wrote a slot's code last, whether or not it has run yet
 
     def take(self, entry: JournalEntry) -> None:
@@ -211,6 +223,8 @@ class _Fold:
                 self._scored(entry)
             case Audited():
                 self.audited = entry
+            case Guessed():
+                self.guessed = entry
             case StateDelta():
                 self._delta(entry)
             case Decision():

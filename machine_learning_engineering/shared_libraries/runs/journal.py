@@ -20,6 +20,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     JOURNAL_ENTRY,
     Audited,
     Decision,
+    Guessed,
     JournalEntry,
     LlmCall,
     Published,
@@ -31,7 +32,7 @@ from machine_learning_engineering.shared_libraries.entries import (
 )
 from machine_learning_engineering.shared_libraries.errors import JournalError
 
-E = TypeVar("E", LlmCall, ScriptRun, Scored, Audited, Decision, StateDelta)
+E = TypeVar("E", LlmCall, ScriptRun, Scored, Audited, Guessed, Decision, StateDelta)
 _LONG = 400  # characters; longer strings of a state delta become blobs
 _BLOB = "$blob"
 
@@ -216,7 +217,7 @@ def _address(entry: JournalEntry) -> tuple[str, int] | None:
             return entry.agent, entry.ordinal
         case ScriptRun():
             return f"{entry.slot}@{entry.view}", entry.ordinal
-        case Scored() | Audited():
+        case Scored() | Audited() | Guessed():
             return entry.slot, entry.ordinal
         case Decision():
             return entry.what, 0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from machine_learning_engineering.shared_libraries.entries import CHECK, Decision
 from machine_learning_engineering.shared_libraries.errors import MleError
-from machine_learning_engineering.shared_libraries.records import SHUFFLED, Attempt, Comparison, Execution
+from machine_learning_engineering.shared_libraries.records import SHUFFLED, Attempt, Execution
 from machine_learning_engineering.shared_libraries.runs.run import Run
 from machine_learning_engineering.shared_libraries.scoring.constant import against_constant, beats_chance
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import read_predictions
@@ -53,10 +53,10 @@ def _judge_shuffled(run: Run, execution: Execution) -> tuple[str, str]:
         return "", f"the script ended with outcome {execution.outcome} on shuffled labels"
     try:
         made = read_predictions(run.task, [SHUFFLED], [execution], run.config)
-        comparison: Comparison | None = None if made is None else against_constant(made)
+        guess = None if made is None else against_constant(made)
     except MleError as exc:
         return "", f"on shuffled labels: {exc}"
-    if comparison is None:
+    if guess is None:
         return "", f"a constant has no {run.task.metric.title} to compare with"
-    warning = _SEES_LABELS.format(comparison=comparison) if beats_chance(comparison) else ""
-    return warning, f"against a constant: {comparison}"
+    warning = _SEES_LABELS.format(comparison=guess.comparison) if beats_chance(guess.comparison) else ""
+    return warning, f"against a constant: {guess.comparison}"

@@ -1,6 +1,7 @@
 """How predictions compare with the best that a constant can do: better means that labels were known."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.errors import SubmissionError
@@ -13,16 +14,25 @@ if TYPE_CHECKING:
 BEYOND_CHANCE = 3.0  # paired standard errors
 
 
-def against_constant(made: OutOfFold) -> Comparison | None:
-    """By how much predictions are better than the best constant; None where a constant has no figure."""
+@dataclass(frozen=True)
+class Guess:
+    """The same answer for every row: in words, its figure, and how predictions compare with it."""
+
+    what: str
+    value: float
+    comparison: Comparison
+
+
+def against_constant(made: OutOfFold) -> Guess | None:
+    """The best that a constant can do on the rows of these predictions; None where a constant has no figure."""
     found = []
-    for guess in _guesses(made):
-        row = _as_row(guess, made)
+    for what, guess in _guesses(made):
+        constant = OutOfFold(made.task, made.truth, _as_row(guess, made), made.folds, made.units)
         try:
-            found.append(compare(made, OutOfFold(made.task, made.truth, row, made.folds)))
+            found.append(Guess(what, constant.value(), compare(made, constant)))
         except SubmissionError:
             continue
-    return min(found, key=lambda one: one.gain, default=None)
+    return min(found, key=lambda one: one.comparison.gain, default=None)
 
 
 def beats_chance(comparison: Comparison) -> bool:
@@ -36,19 +46,23 @@ def _as_row(guess: Any, made: OutOfFold) -> "np.ndarray[Any, np.dtype[Any]]":
     return np.broadcast_to(np.asarray(guess, dtype=made.predictions.dtype), made.predictions.shape).copy()
 
 
-def _guesses(made: OutOfFold) -> Iterator[Any]:
+def _guesses(made: OutOfFold) -> Iterator[tuple[str, Any]]:
+    """What may be guessed for every row, in words and as a prediction."""
     import numpy as np
 
     predicts, classes = made.task.metric.predicts, made.task.profile.classes
     if predicts == "value":
-        yield made.truth.mean()
-        yield np.median(made.truth)
+        yield "the mean", made.truth.mean()
+        yield "the median", np.median(made.truth)
         return
     labels, counts = np.unique(made.truth.astype(str), return_counts=True)
     shares = dict(zip(labels, counts / counts.sum(), strict=True))
     if predicts == "probability":
         chances = [shares.get(label, 0.0) for label in classes]
-        yield chances if made.predictions.ndim > 1 else chances[-1]
+        yield "the shares of the classes", chances if made.predictions.ndim > 1 else chances[-1]
         return
     common = labels[np.argsort(-counts, kind="stable")]
-    yield " ".join(common) if predicts == "ranking" else common[0]
+    if predicts == "ranking":
+        yield "the classes by their shares", " ".join(common)
+    else:
+        yield repr(str(common[0])), common[0]

@@ -1,14 +1,17 @@
 """The score on rows that were set aside from a lone CSV: their labels chose nothing, and no script ever had them."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from machine_learning_engineering.shared_libraries.errors import SubmissionError
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.scoring.cells import spelling
-from machine_learning_engineering.shared_libraries.scoring.out_of_fold import truth_of, values_of
+from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, truth_of, values_of
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission, expect
 from machine_learning_engineering.shared_libraries.tasks.lone import set_aside
-from machine_learning_engineering.shared_libraries.tasks.metrics import compute
 from machine_learning_engineering.shared_libraries.tasks.table import read_table
 
 _FEW_ROWS = 30
@@ -16,10 +19,15 @@ _FEW_ROWS = 30
 
 @dataclass(frozen=True)
 class SetAside:
-    """The metric of a published submission on so many rows that nothing in the run could see."""
+    """The metric of a published submission on so many rows that nothing in the run could see.
+
+    On as many other rows it lies between `low` and `high` with 95 % confidence, where that can be told.
+    """
 
     value: float
     rows: int
+    low: float | None = None
+    high: float | None = None
 
     @property
     def are_few(self) -> bool:
@@ -43,5 +51,8 @@ def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAs
     classes, labels = task.profile.classes, test[task.target]
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), classes))
-    value = compute(task.metric, truth_of(task, labels), values_of(task, predictions), classes)
-    return SetAside(value, len(test))
+    units = test[task.group].to_numpy() if task.group else None
+    made = OutOfFold(task, truth_of(task, labels), values_of(task, predictions), np.zeros(len(test), dtype=int), units)
+    with contextlib.suppress(SubmissionError):  # a metric of the user's own may not tell what rows contribute
+        return SetAside(made.value(), len(test), *(made.interval(len(test)) or ()))
+    return SetAside(made.value(), len(test))

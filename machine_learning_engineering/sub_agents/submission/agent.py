@@ -12,6 +12,7 @@ from machine_learning_engineering.shared_libraries.entries import CHECK
 from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
 from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows, takes_all_rows
+from machine_learning_engineering.shared_libraries.runs.guess import compare_with_guess
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
@@ -93,12 +94,16 @@ async def prefer_baseline(run: Run, best: list[Attempt]) -> list[Attempt]:
 
 
 async def audit(desk: Desk, made: Attempt, ahead: RunAhead) -> None:
-    """Scores the winner on the rows that chose nothing, and notes how much its search score promised too much."""
+    """Scores the winner on the rows that chose nothing, compares it with a guess, and notes how much its search score
+    promised too much.
+    """
     sampled = final_rows(desk.run, made)
     if sampled:  # what was begun has more rows
         await ahead.give_up()
     await ahead.wait()
-    audited = await desk.run.audit(made, rows=sampled.rows if sampled else None)
+    rows = sampled.rows if sampled else None
+    audited = await desk.run.audit(made, rows)
+    await compare_with_guess(desk.run, made, rows)
     if audited is None or audited.score.value is None or made.value is None:
         return
     await desk.note(

@@ -61,9 +61,9 @@ def test_predictions_that_follow_the_truth_beat_every_constant(name: str, task: 
     folds = np.zeros(200)
 
     def verdict(predictions: np.ndarray) -> bool:
-        comparison = against_constant(OutOfFold(judged, truth, predictions, folds))
-        assert comparison is not None
-        return beats_chance(comparison)
+        guess = against_constant(OutOfFold(judged, truth, predictions, folds))
+        assert guess is not None
+        return beats_chance(guess.comparison)
 
     assert verdict(truth + RNG.normal(0, 0.3, 200))
     assert not verdict(np.full(200, truth.mean()))
@@ -80,8 +80,8 @@ def test_predicted_classes_that_follow_the_truth_beat_every_constant(name: str, 
 
     def verdict(chances: np.ndarray) -> bool:
         made = chances if metric.predicts == "probability" else np.where(chances > 0.5, "yes", "no").astype(object)
-        comparison = against_constant(OutOfFold(task, truth, made, folds))
-        return comparison is not None and beats_chance(comparison)
+        guess = against_constant(OutOfFold(task, truth, made, folds))
+        return guess is not None and beats_chance(guess.comparison)
 
     known = (truth == "yes").astype(float)
     assert verdict(np.clip(known + RNG.normal(0, 0.2, 300), 0.02, 0.98))

@@ -25,7 +25,7 @@ from machine_learning_engineering.shared_libraries.tasks.metrics.names import (
     recorded_metric,
 )
 from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnMetric
-from machine_learning_engineering.shared_libraries.tasks.metrics.table import METRICS, row_of
+from machine_learning_engineering.shared_libraries.tasks.metrics.table import METRICS, ROWS, row_of
 
 if TYPE_CHECKING:
     from machine_learning_engineering.shared_libraries.tasks.metrics.kernels import Array, Kernel
@@ -89,8 +89,10 @@ def row_losses(
 
 
 def bounds(metric: Metric) -> tuple[float, float]:
-    """The least and the greatest value that the metric can take; infinite where there is no limit."""
-    return (-math.inf, math.inf) if isinstance(metric, OwnMetric) else row_of(metric).bounds
+    """The least and the greatest value that the metric can take; infinite where there is no limit, or none is known."""
+    if isinstance(metric, OwnMetric) or metric.name.partition("@")[0] not in ROWS:
+        return -math.inf, math.inf
+    return row_of(metric).bounds
 
 
 def _guarded(metric: Metric, ask: "Callable[[Kernel, Array, Array], T]", truth: Any, predictions: Any) -> T:
