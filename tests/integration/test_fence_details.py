@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 import pytest_asyncio
 
 from machine_learning_engineering.shared_libraries.errors import SandboxError
-from machine_learning_engineering.shared_libraries.execution import reachable, warm_sandbox
+from machine_learning_engineering.shared_libraries.execution import cgroups, reachable, warm_sandbox
 from machine_learning_engineering.shared_libraries.execution.fork_client import ForkServer
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
-from machine_learning_engineering.shared_libraries.execution.self_check import make_view, run
+from machine_learning_engineering.shared_libraries.execution.scratch import make_scratch
+from machine_learning_engineering.shared_libraries.execution.self_check import make_job, make_view, run
 
 pytestmark = pytest.mark.skipif("warm" not in BACKENDS, reason="needs the warm backend")
 
@@ -132,6 +133,115 @@ async def test_a_disk_that_is_mounted_later_is_seen_and_one_that_is_unmounted_is
     async with asyncio.timeout(60):
         while holders := {pid for pid in holders if _has_mounted(pid, disk)}:  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Adds a folder to what every script may read, as if the interpreter's libraries were there."""
+
+    def add(folder: Path) -> None:
+        found = (*reachable.readable_paths(), str(folder))
+        monkeypatch.setattr(warm_sandbox, "readable_paths", lambda: found)
+        warm_sandbox._fence.cache_clear()
+
+    yield add
+    warm_sandbox._fence.cache_clear()
+
+
+async def test_an_interpreter_inside_a_job_s_folder_stays_as_it_is(
+    sandbox: Sandbox, tmp_path: Path, readable: Callable[[Path], None]
+) -> None:
+    """People have virtual environments in their project; what is planted there runs later, without a fence."""
+    library = tmp_path / "project" / ".venv" / "lib"
+    library.mkdir(parents=True)
+    (library / "module.py").write_text("print('library')")
+    readable(library)
+    script = f"exec(open('.venv/lib/module.py').read())\nopen('own', 'w')\nopen({f'{library}/planted'!r}, 'w')"
+    execution = await run(sandbox, tmp_path / "first", script, cwd=tmp_path / "project")
+    if "mounts" not in execution.layers:
+        pytest.skip("this machine has no mount namespaces")
+    assert execution.stdout == "library\n"
+    assert "Read-only file system" in execution.stderr
+    assert (tmp_path / "project" / "own").exists()
+    assert [path.name for path in library.iterdir()] == ["module.py"]
+
+
+async def test_an_interpreter_behind_a_link_is_found(
+    sandbox: Sandbox, tmp_path: Path, readable: Callable[[Path], None]
+) -> None:
+    """Such as one in a home that is a link to another disk."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as hidden:
+        (Path(hidden) / "disk").mkdir()
+        (Path(hidden) / "disk" / "module.py").write_text("print('library')")
+        (Path(hidden) / "home").symlink_to(Path(hidden) / "disk")
+        readable(Path(hidden) / "home" / "module.py")
+        execution = await run(sandbox, tmp_path, f"exec(open({f'{hidden}/home/module.py'!r}).read())")
+    assert execution.stdout == "library\n", execution
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/", "/var/tmp"])
+async def test_a_folder_that_all_share_is_nobody_s_own(sandbox: Sandbox, tmp_path: Path, folder: str) -> None:
+    if "mounts" not in (await run(sandbox, tmp_path / "first", "print(1)")).layers:
+        pytest.skip("this machine has no mount namespaces")
+    with pytest.raises(SandboxError, match="Give it a folder of its own"):
+        await run(sandbox, tmp_path / "second", "print(1)", cwd=Path(folder))
+
+
+@pytest.mark.parametrize("off", [frozenset[str](), frozenset({"user-namespace"})])
+async def test_a_job_has_its_own_memory_alone(tmp_path: Path, off: frozenset[str]) -> None:
+    """Neither that of a job beside it nor that of the process that waits for the next one."""
+    sandbox = warm_sandbox.WarmSandbox(off=off | {"memory-cgroup"})
+    hoard = "import time\nhoard = b'1' * (300 * 2**20)\ntime.sleep(1.5)"
+    try:
+        await run(sandbox, tmp_path / "first", "import sklearn")
+        await run(sandbox, tmp_path / "second", "print(1)")
+        large, small = await asyncio.gather(
+            run(sandbox, tmp_path / "large", hoard), run(sandbox, tmp_path / "small", "import time\ntime.sleep(1.5)")
+        )
+    finally:
+        await sandbox.close()
+    assert large.memory_bytes is not None
+    assert small.memory_bytes is not None
+    assert large.memory_bytes > 300 * 2**20
+    assert small.memory_bytes < 60 * 2**20
+
+
+async def test_a_server_that_is_busy_keeps_nobody_else_waiting(sandbox: Sandbox, tmp_path: Path) -> None:
+    await run(sandbox, tmp_path / "first", "print(1)")
+    (server,) = psutil.Process().children()
+    server.suspend()
+    try:
+        argv = ("x" * 60_000,) * 2
+        jobs = [asyncio.ensure_future(run(sandbox, tmp_path / f"{n}", "print(1)", argv=argv)) for n in range(6)]
+        for _ in range(30):
+            await asyncio.sleep(0.01)
+    finally:
+        server.resume()
+    assert [execution.outcome for execution in await asyncio.gather(*jobs)] == ["ok"] * 6
+
+
+def test_groups_of_sandboxes_that_were_killed_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not cgroups.usable("pids"):
+        pytest.skip("this user makes no control groups")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, own = (Path(f"/sys/fs/cgroup/pids/mle-{pid}-test") for pid in (ended.pid, os.getpid()))
+    left.mkdir()
+    own.mkdir()
+    monkeypatch.setattr(cgroups, "_OLD_SECONDS", -1.0)
+    cgroups._clear.cache_clear()
+    try:
+        cgroups.ControlGroups(None, 100).remove()
+        assert not left.exists()
+    finally:
+        own.rmdir()
+
+
+def test_a_scratch_folder_has_no_link_in_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "link"))
+    assert make_scratch(make_job(tmp_path, "")).root.parent == (tmp_path / "disk").resolve()
 
 
 def _has_mounted(pid: int, folder: Path) -> bool:

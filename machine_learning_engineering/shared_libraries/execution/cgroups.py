@@ -15,6 +15,7 @@ from machine_learning_engineering.shared_libraries.records import Outcome
 
 _ROOT = Path("/sys/fs/cgroup")
 _REMOVE_SECONDS = 1.0
+_OLD_SECONDS = 60.0  # its owner may be in a container, where it has a number that we do not see
 
 
 @cache
@@ -66,10 +67,21 @@ class ControlGroups(Groups):
             _remove(folder)
 
     def _make(self, controller: str) -> Path:
-        folder = _ROOT / controller / f"mle-{secrets.token_hex(6)}"
+        _clear(controller)
+        folder = _ROOT / controller / f"mle-{os.getpid()}-{secrets.token_hex(6)}"
         folder.mkdir()
         self._folders[controller] = folder
         return folder
+
+
+@cache
+def _clear(controller: str) -> None:
+    """Removes what sandboxes that were killed have left, once in each process; groups that hold a process stay."""
+    for folder in (_ROOT / controller).glob("mle-*-*"):
+        owner = folder.name.split("-")[1]
+        with contextlib.suppress(OSError):
+            if not Path("/proc", owner).exists() and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
+                folder.rmdir()
 
 
 def _remove(folder: Path) -> None:

@@ -31,14 +31,15 @@ _TEMP = "/tmp"
 class Fence:
     """What is closed around every script of a kind, in so far as it can be before the script is known.
 
-    Paths are absolute. `reads` may be read and run; with `mounts`, of `hidden` folders and of /tmp only `kept` are seen
-    and no file can be written to but those that a job needs, whatever its mode.
+    Paths are absolute. `reads` may be read and run. With `mounts`, no file can be written to but those that a job
+    needs, whatever its mode, and of `hidden` folders and of /tmp only `kept` is seen: paths outside, without symbolic
+    links, and their places inside.
     The flags say which layers to apply; a layer that then fails stops the job. `mounts` needs `user_namespace`.
     """
 
     reads: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
     user_namespace: bool = False
     network_namespace: bool = False
     refuse_tcp: bool = False
@@ -77,7 +78,6 @@ class HalfClosed:
     def __init__(self, fence: Fence) -> None:
         self._fence = fence
         self._outside: dict[str, int] = {}
-        self._below_temp: list[tuple[int, str]] = []
         self._ruleset = -1
         if fence.user_namespace:
             _enter_namespaces(fence)
@@ -117,21 +117,23 @@ class HalfClosed:
         for folder in self._fence.hidden:
             self._outside[folder] = os.open(folder, os.O_PATH)
             kernel.mount("tmpfs", folder, "tmpfs", _PRIVATE, "size=64k,mode=755")
-        for path in self._fence.kept:
-            if path.startswith(f"{_TEMP}/"):  # covered as soon as the job is known
-                self._below_temp.append((self._open(path), path))
-            else:
-                _bind(self._open(path), path)
+        for path, place in self._fence.kept:
+            if not place.startswith(f"{_TEMP}/"):  # that is covered as soon as the job is known
+                _bind(self._open(path), place)
 
     def _mount(self, needs: Needs) -> None:
-        """Covers shared places with the job's own; what it needs of them is opened before and bound back in."""
-        wanted = [(self._open(source), target) for source, target in needs.binds]
+        """Covers shared places with the job's own; what it needs of them is opened before and bound back in.
+
+        So is what is kept and lies below: else a job that may write to a folder could do so to the interpreter in it.
+        """
+        covers = tuple(f"{target}/" for _, target in needs.binds)
+        again = [(path, place) for path, place in self._fence.kept if place.startswith(covers)]
+        wanted = [(self._open(path), place) for path, place in (*needs.binds, *again)]
         for descriptor in self._outside.values():
             os.close(descriptor)
         if os.path.isdir("/dev/shm"):  # noqa: PTH112 - pathlib would cost every job its import
             kernel.mount("tmpfs", "/dev/shm", "tmpfs", _PRIVATE, f"size={needs.shared_memory_bytes},mode=1777")
-        first = sum(target == _TEMP for _, target in wanted)
-        for descriptor, target in (*wanted[:first], *self._below_temp, *wanted[first:]):
+        for descriptor, target in sorted(wanted, key=lambda one: one[1]):  # a folder before what lies in it
             _bind(descriptor, target)
             if target in needs.writable_binds:
                 kernel.make_writable(target)

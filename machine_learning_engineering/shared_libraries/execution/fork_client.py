@@ -1,5 +1,6 @@
 """The sandbox's side of the fork servers: starting one, asking it for jobs, and clearing up after one that died."""
 
+import array
 import asyncio
 import contextlib
 import json
@@ -53,15 +54,16 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(machine_learning_engineering.__file__).resolve().parent.parent)
         self._said, write = os.pipe()
+        self._ledger = os.memfd_create("jobs")
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", fork_server.BOOT, root, str(theirs.fileno()), profile],
+                [sys.executable, "-c", fork_server.BOOT, root, str(theirs.fileno()), str(self._ledger), profile],
                 cwd="/",
                 env=common_environment(threads, os.environ),
                 stdin=subprocess.DEVNULL,  # as a job's: no terminal, and one may seek in it
                 stdout=write,
                 stderr=write,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), self._ledger),
                 start_new_session=True,
             )
         finally:
@@ -106,6 +108,7 @@ class ForkServer:
             )
         async with self._asking:
             if self._fence != request.fence:
+                self._fence = None  # whoever is cancelled meanwhile leaves it open which one the server has
                 await self._send(json.dumps(vars(request.fence)).encode(), [])
                 self._fence = request.fence
             await self._send(message, descriptors)
@@ -115,11 +118,24 @@ class ForkServer:
             raise WorkerLost
         try:
             try:
-                socket.send_fds(self._socket, [message], descriptors, socket.MSG_DONTWAIT)
+                self._send_now(message, descriptors, socket.MSG_DONTWAIT)
             except BlockingIOError:  # many requests at once
-                await in_thread(socket.send_fds, self._socket, [message], descriptors)
+                await in_thread(self._send_now, message, descriptors)
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise WorkerLost from exc
+
+    def _send_now(self, message: bytes, descriptors: list[int], flags: int = 0) -> None:
+        """As `socket.send_fds`, which takes flags and does not pass them on in Python 3.11."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+        self._socket.sendmsg([message], [rights], flags)
+
+    def jobs(self) -> set[int]:
+        """The first processes of all jobs that were begun and have not ended."""
+        if self._ledger < 0:
+            return set()
+        data = os.pread(self._ledger, 2**20, 0)
+        count = int.from_bytes(data[:4], sys.byteorder)
+        return set(array.array("i", data[4 : 4 + 4 * count]))
 
     async def close(self) -> None:
         """Ends the server and all its jobs."""
@@ -128,7 +144,8 @@ class ForkServer:
         self._socket.close()
         if self._said >= 0:
             os.close(self._said)
-            self._said = -1
+            os.close(self._ledger)
+            self._said = self._ledger = -1
         await in_thread(self._wait)
 
     def kill(self) -> None:
@@ -197,19 +214,24 @@ class Forked(Process):
         pid, namespace = self._place()
         if not pid:
             return []
-        adopted = [child for child in supervisor.children(self._server.pid) if child != pid]
+        sessions = {child: supervisor.session(child) for child in supervisor.children(self._server.pid)}
+        jobs = self._server.jobs()  # in this order: one that begins meanwhile is among them
+        others = {self._server.pid, *jobs} - {pid}  # the server's session is that of what waits for a job
+        adopted = [child for child, session in sessions.items() if child not in jobs and session not in others]
         unknown = (namespace, 0)  # what hides its namespace may be anybody's, and counts for all
         strays = [child for child in adopted if namespace and supervisor.user_namespace(child) in unknown]
         below = [found for root in (pid, *strays) for found in supervisor.descendants(root)]
         return [pid, *strays, *below]
 
     async def _end(self) -> None:
-        if not self._ended.is_set():
+        ended_itself = self._ended.is_set()
+        if not ended_itself:
             self._control.shutdown(socket.SHUT_WR)  # asks the server to end the job's tree
             if not await self.ended(_END_SECONDS):
                 self._server.kill()
                 await self.ended(_END_SECONDS)
-        if not (self.told("status") or self.told("failed")):
+        told = self.told("failed") or (self.told("status") and (self.told("started") or not ended_itself))
+        if not told:  # or it died before it was the script
             await in_thread(self._end_lost)
             raise WorkerLost
 

@@ -1,7 +1,7 @@
 """A process that has imported the heavy libraries and forks one child for each job.
 
-It is started by exec as `python -c BOOT ROOT SOCKET PROFILE`, keeps one thread, never uses an accelerator, and holds no
-secret: its environment is a script's.
+It is started by exec as `python -c BOOT ROOT SOCKET LEDGER PROFILE`, keeps one thread, never uses an accelerator, and
+holds no secret: its environment is a script's.
 Over one socket come requests, each a JSON object with its descriptors: stdin, stdout, stderr, the job's control socket,
 and the lists of the control groups that it is to join. A message without descriptors is the fence for the requests
 after it. A request goes on to a spare: a child that was forked and half closed the fence around itself while
@@ -13,6 +13,7 @@ closes it ends every job and itself.
 Standard library alone, apart from what a profile preloads.
 """
 
+import array
 import contextlib
 import gc
 import importlib
@@ -39,7 +40,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from {__name__} import main
 sys.path.pop(0)
-script, raised = main(int(sys.argv[2]), sys.argv[3]), None
+script, raised = main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]), None
 try:
     exec(script.code(), script.names)
 except BaseException as exc:
@@ -69,8 +70,8 @@ class _Server:
     `_spare` is the process of the next job and the socket that its request goes to; `_fence` is around it.
     """
 
-    def __init__(self, requests: socket.socket) -> None:
-        self._requests = requests
+    def __init__(self, requests: socket.socket, ledger: int) -> None:
+        self._requests, self._ledger = requests, ledger
         self._spare: tuple[int, socket.socket] | None = None
         self._fence: Fence | None = None
         self._jobs: dict[int, socket.socket] = {}
@@ -142,25 +143,32 @@ class _Server:
 
     def _start(self, request: bytes, descriptors: list[int]) -> Script | None:
         """Hands a request to the spare; a script only in the child that was forked for want of one."""
-        control = socket.socket(fileno=descriptors[3])
+        control, pid = socket.socket(fileno=descriptors[3]), 0
         try:
             if script := self._have_spare():
                 return script
             assert self._spare is not None
             pid, spare = self._spare
             self._spare = None
+            self._jobs[pid] = control
+            self._publish()  # before it can do anything
             with spare:
                 socket.send_fds(spare, [request], descriptors)
-            self._jobs[pid] = control
             self._poll.register(control, select.POLLIN)
-        except BrokenPipeError:  # the spare was killed: the sandbox sees that nobody tells of its job, and asks again
-            control.close()
         except OSError as exc:
-            control.send(f"failed {exc}\n".encode())
+            self._jobs.pop(pid, None)
+            if not isinstance(
+                exc, BrokenPipeError
+            ):  # else the spare was killed: as nobody tells, the sandbox asks again
+                control.send(f"failed {exc}\n".encode())
             control.close()
         for descriptor in (*descriptors[:3], *descriptors[4:]):
             os.close(descriptor)
         return None
+
+    def _publish(self) -> None:
+        """Lets the sandbox know the first processes of all jobs."""
+        os.pwrite(self._ledger, array.array("i", [len(self._jobs), *self._jobs]).tobytes(), 0)
 
     def _reap(self) -> None:
         """Collects all children that have ended, jobs and adopted ones."""
@@ -173,6 +181,7 @@ class _Server:
                 return
             if pid in self._jobs:
                 self._ended.append((self._jobs.pop(pid), status))
+                self._publish()
             elif self._spare is not None and pid == self._spare[0]:
                 self._spare[1].close()
                 self._spare = None
@@ -209,7 +218,7 @@ class _Server:
             return []
         namespace_of = supervisor.user_namespace
         taken = {namespace_of(pid) for pid in self._jobs} - {namespace_of(os.getpid()), 0}  # 0: it hides its own
-        return [pid for pid in adopted if namespace_of(pid) not in taken and _session(pid) not in self._jobs]
+        return [pid for pid in adopted if namespace_of(pid) not in taken and supervisor.session(pid) not in self._jobs]
 
 
 def _collect_all() -> None:
@@ -217,13 +226,6 @@ def _collect_all() -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return 0
 
 
 def _wake_on_child_signals() -> int:
@@ -248,7 +250,6 @@ def _wait_for_request(requests: socket.socket, fence: Fence) -> Script:
     os.closerange(kept + 1, 2**20)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
     half_closed = _prepared(fence)
     request, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, _DESCRIPTORS)
     if not request:  # the server is gone
@@ -281,6 +282,7 @@ def _become(request: dict[str, Any], half_closed: HalfClosed | Exception, descri
         for tasks in descriptors[4:]:
             os.write(tasks, b"0")  # the writer
         kernel.set_dumpable(True)  # else a script could not look into its own /proc/self
+        os.setsid()  # only now: in the server's session it counts for no job
         half_closed.close(Needs(**request["needs"]))
         os.chdir(request["cwd"])
         os.write(control, f"started {os.getpid()} {supervisor.user_namespace(os.getpid())}\n".encode())
@@ -321,10 +323,11 @@ def preload(profile: str) -> list[str]:
     return done
 
 
-def main(descriptor: int, profile: str) -> Script:
+def main(descriptor: int, ledger: int, profile: str) -> Script:
     """Serves the requests that come over the socket of this number; comes back only in a job's process."""
     requests = socket.socket(fileno=descriptor)
     requests.set_inheritable(False)
+    os.set_inheritable(ledger, False)
     kernel.adopt_orphans()
     missing = probe()
     gc.disable()  # looking for garbage again and again makes imports a tenth longer
@@ -335,7 +338,7 @@ def main(descriptor: int, profile: str) -> Script:
     gc.freeze()  # children then never copy pages just because the collector looked at them
     kernel.set_dumpable(False)
     note_modules()
-    server = _Server(requests)
+    server = _Server(requests, ledger)
     requests.send(json.dumps({"missing": missing, "loaded": loaded, "pid": os.getpid()}).encode())
     script = server.serve()
     return script or os._exit(0)  # to tear down all that was imported would take a quarter of a second

@@ -71,20 +71,25 @@ def hidden_folders() -> tuple[str, ...]:
     return tuple(folder for folder in _HIDDEN if Path(folder).is_dir() and not Path(folder).is_symlink())
 
 
-def covered(paths: Iterable[str]) -> tuple[str, ...]:
-    """Those of the paths that lie where a fenced script finds private folders."""
-    private = tuple(f"{folder}/" for folder in ("/tmp", *hidden_folders()))
-    return tuple(path for path in paths if path.startswith(private))
+def private_folders() -> tuple[str, ...]:
+    """Where a fenced script finds its own or nothing, whatever lies there outside."""
+    return "/tmp", *hidden_folders()
+
+
+def covered(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Those of the paths that lie in private folders: without symbolic links, and as they are called."""
+    private = tuple(f"{folder}/" for folder in private_folders())
+    return tuple((os.path.realpath(path), path) for path in paths if path.startswith(private))
 
 
 def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
-    """Folders and their places inside: a private /tmp, the job's own, and the view as `input`."""
-    needed = covered(further_readable_paths(job))
+    """Paths without symbolic links and their places inside: a private /tmp, the job's own, and the view as `input`."""
     own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
-    places = {path: path for path in sorted({*needed, *own})}
-    view = {str(view_place(scratch)): str(job.view.path)} if job.view else {}
-    outside = {"/tmp": str(scratch.system_temp), **places, **view}
-    return tuple((os.path.realpath(path), place) for place, path in outside.items())
+    outside = {"/tmp": str(scratch.system_temp), **{path: path for path in own}}
+    if job.view:
+        outside[str(view_place(scratch))] = str(job.view.path)
+    told = tuple((os.path.realpath(path), place) for place, path in outside.items())
+    return *told, *covered(further_readable_paths(job))
 
 
 def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:

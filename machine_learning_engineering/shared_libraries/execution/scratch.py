@@ -55,12 +55,17 @@ class Scratch:
 def make_scratch(job: Job) -> Scratch:
     """A new folder that only this user can enter."""
     if job.view is None or job.view.view.kind != "final":
-        return Scratch(Path(tempfile.mkdtemp(prefix="mle-")))
+        return Scratch(Path(tempfile.mkdtemp(prefix="mle-", dir=_system_temp())))
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent))
-    link = Path(tempfile.gettempdir(), root.name.removeprefix("."))
+    link = Path(_system_temp(), root.name.removeprefix("."))
     link.symlink_to(root / "tmp")
     return Scratch(root, link)
+
+
+def _system_temp() -> str:
+    """Without symbolic links: inside a fence they may lead to nothing."""
+    return os.path.realpath(tempfile.gettempdir())
 
 
 def discard(scratch: Scratch) -> None:

@@ -74,6 +74,14 @@ def user_namespace(pid: int) -> int:
         return 0
 
 
+def session(pid: int) -> int:
+    """The session of a process; 0 if it has ended."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
 def lives(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:

@@ -11,7 +11,7 @@ import re
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from machine_learning_engineering.shared_libraries.errors import SandboxUnavailable
+from machine_learning_engineering.shared_libraries.errors import SandboxError, SandboxUnavailable
 from machine_learning_engineering.shared_libraries.execution import cgroups, kernel
 from machine_learning_engineering.shared_libraries.execution.cgroups import ControlGroups
 from machine_learning_engineering.shared_libraries.execution.environment import script_environment
@@ -29,6 +29,7 @@ from machine_learning_engineering.shared_libraries.execution.reachable import (
     covered,
     further_readable_paths,
     hidden_folders,
+    private_folders,
     readable_paths,
     writable_binds,
     writable_paths,
@@ -84,6 +85,8 @@ class WarmSandbox(LocalSandbox):
     async def start(self, job: Job, scratch: Scratch) -> Started:
         server = await self._server(profile_of(job), job.limits.threads)
         layers = self._layers(server, job)
+        if "mounts" in layers and job.cwd:
+            _check_folder(job.name, job.cwd)
         if "mounts" in layers:  # nothing to copy; a thread would cost more than a few empty folders
             fill(scratch, job, copy_view=False)
         else:
@@ -96,7 +99,7 @@ class WarmSandbox(LocalSandbox):
             request = _request(job, scratch, layers)
             process = await Forked.start(server, request, groups.tasks, job.stdin, job.limits.output_bytes)
         except BaseException:
-            groups.remove()
+            await in_thread(groups.remove)
             raise
         return Started(process, (*_ALWAYS, *layers), groups)
 
@@ -150,6 +153,15 @@ async def _close(starting: "asyncio.Task[ForkServer] | None") -> None:
     """Closes a server that has started."""
     if starting and starting.done() and not starting.cancelled() and starting.exception() is None:
         await starting.result().close()
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    """Raises: SandboxError for a folder that many share: what lies in it would be seen by all, or by none."""
+    shared = next((one for one in private_folders() if Path(one).is_relative_to(folder)), None)
+    if shared is not None:
+        raise SandboxError(
+            f"{name} cannot run in {folder}: a script finds {shared} empty. Give it a folder of its own."
+        )
 
 
 def profile_of(job: Job) -> str:
