@@ -76,6 +76,7 @@ MISTAKES = [
     ("x\n1\n", TaskError, "lacks 'id', which"),
     ("id,x\n1,1\n1,2\n", TaskError, "duplicate ids"),
     ("id,x\n", TaskError, "no rows"),
+    ("id,x\n1,abc\n2,3\n", TaskError, "holds 'abc' in 'x', where the run's data have numbers: 1 of 2 cells"),
     ("id,x\n1,777\n", MleError, "no valid predictions of .*new.csv: AssertionError: no training row is like this"),
 ]
 

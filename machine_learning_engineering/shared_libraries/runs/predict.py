@@ -15,7 +15,7 @@ from machine_learning_engineering.shared_libraries.config import RunConfig, make
 from machine_learning_engineering.shared_libraries.entries import Decision, JournalEntry, Published, RunStarted
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError, TaskError
 from machine_learning_engineering.shared_libraries.execution.sandbox import Sandbox
-from machine_learning_engineering.shared_libraries.records import FINAL, Job, Task, TaskRequest
+from machine_learning_engineering.shared_libraries.records import FINAL, ColumnProfile, Job, Task, TaskRequest
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.runs.sandboxes import sandbox_of
 
@@ -98,8 +98,9 @@ def _task(begun: RunStarted, rows: Path, place: Path) -> Task:
             "Repeat the run on them, or put the old data back."
         )
     same = {"target": known.target, "id": known.id, "group": known.group, "time": known.time, "name": known.name}
-    cut = place / "rows.csv"
-    write_table(_cut(read_table(rows), list(read_table(known.test).columns), rows), cut)
+    cut, table = place / "rows.csv", _cut(read_table(rows), list(read_table(known.test).columns), rows)
+    _check_numbers(table, known.profile.columns, rows)
+    write_table(table, cut)
     return load_task(request.model_copy(update={**same, "test": cut}), place / "data")
 
 
@@ -108,6 +109,22 @@ def _cut(table: "pd.DataFrame", columns: list[str], rows: Path) -> "pd.DataFrame
     if lacking := [name for name in columns if name not in table.columns]:
         raise TaskError(f"{rows} lacks {listed(lacking)}, which the run's test file has. Add what is missing.")
     return table[columns]
+
+
+def _check_numbers(table: "pd.DataFrame", columns: Sequence[ColumnProfile], rows: Path) -> None:
+    """Raises: TaskError for texts in a column that holds numbers in the run's data: scripts would take them as missing."""
+    import pandas as pd
+
+    from machine_learning_engineering.shared_libraries.tasks.table import is_missing
+
+    for name in (one.name for one in columns if one.kind in ("numeric", "integer")):
+        known = table[name][~is_missing(table[name])]
+        texts = known[pd.to_numeric(known, errors="coerce").isna()]
+        if len(texts):
+            raise TaskError(
+                f"{rows} holds {listed(texts.unique(), 3)} in {name!r}, where the run's data have numbers: "
+                f"{len(texts):,} of {len(table):,} cells. Write numbers there, or leave the cells empty."
+            )
 
 
 def _rows(entries: Sequence[JournalEntry], published: Published) -> int | None:

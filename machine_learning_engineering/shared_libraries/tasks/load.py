@@ -122,8 +122,9 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, sample: pd.DataFrame
             raise TaskError(f"the training data have no column {said!r}.{near} They have: {listed(train.columns)}.")
         return said
     if test is None:
+        likely = [*train.columns[-1:], *train.columns[:-1]]  # most people have the target last
         raise TargetUnclear(
-            f"which column is to be predicted? Say --target with one of: {listed(train.columns)}.", train.columns
+            f"which column is to be predicted? Say --target with one of: {listed(likely)}.", train.columns
         )
     only = [name for name in train.columns if name not in test.columns]
     if sample is not None:

@@ -15,7 +15,7 @@ from machine_learning_engineering.shared_libraries.tasks.metrics.own import OwnM
 from machine_learning_engineering.shared_libraries.tasks.metrics.table import row_of
 from machine_learning_engineering.shared_libraries.tasks.table import typed_column
 
-FEW_LABELS = 20  # whole numbers with at most so many distinct values are classes
+FEW_LABELS = 20  # whole numbers with at most so many distinct values, each in two rows or more, are classes
 
 
 def choose_metric(
@@ -41,7 +41,7 @@ def choose_metric(
     if not _looks_like_classes(pd.to_numeric(labels, errors="coerce")):
         check_slips(labels)
     usual = default_metric("multiclass" if _looks_like_classes(values) else "regression")
-    files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.")
+    files.notes.append(f"No metric was named: {usual.title} is used. Choose one with --metric.{_of_numbers(values)}")
     return usual
 
 
@@ -96,7 +96,17 @@ def _looks_like_classes(values: "pd.Series[Any]") -> bool:
     known = values.dropna()
     if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
         return True
-    return bool((known == known.round()).all()) and known.nunique() <= FEW_LABELS
+    return bool((known == known.round()).all()) and known.nunique() <= min(FEW_LABELS, len(known) / 2)
+
+
+def _of_numbers(values: "pd.Series[Any]") -> str:
+    """What to say where more than two whole numbers are taken for classes, which may be amounts; empty elsewhere."""
+    count = values.nunique()
+    if count < 3 or not pd.api.types.is_numeric_dtype(values) or not _looks_like_classes(values):
+        return ""
+    return (
+        f" The {count} whole numbers in {values.name!r} are taken for classes; if they are amounts, say --metric rmse."
+    )
 
 
 def check_varies(values: "pd.Series[Any]", target: str, notes: Sequence[str] = ()) -> None:

@@ -96,6 +96,32 @@ def test_a_lone_csv_without_gaps_sets_rows_aside(tmp_path: Path) -> None:
     assert again.digest == task.digest
 
 
+@pytest.mark.parametrize(
+    ("values", "problem", "noted"),
+    [
+        ([288197, 230683, 277764, 301500, 250000, 310250, 199999, 260100], "regression", False),
+        ([*range(17)] * 20, "multiclass", True),
+        ([0, 1] * 20, "binary", False),
+    ],
+)
+def test_whole_numbers_are_classes_where_they_come_again(
+    tmp_path: Path, values: list[int], problem: str, noted: bool
+) -> None:
+    """A few rows with a price each have no classes; where numbers may be either, it is said."""
+    rows = "".join(f"{number % 7}.5,{value}\n" for number, value in enumerate(values))
+    (tmp_path / "data.csv").write_text(f"x,y\n{rows}")
+    task = load(tmp_path / "data.csv", target="y")
+    assert task.problem == problem
+    assert any("are taken for classes; if they are amounts, say --metric rmse" in one for one in task.notes) is noted
+
+
+def test_the_last_column_is_the_first_to_be_asked_about(tmp_path: Path) -> None:
+    names = [f"f{number}" for number in range(20)] + ["churned"]
+    (tmp_path / "data.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * 21) + "\n")
+    with pytest.raises(MleError, match="Say --target with one of: 'churned', 'f0', "):
+        load(tmp_path / "data.csv")
+
+
 def test_the_digest_is_of_bytes_and_choices_not_of_places(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
