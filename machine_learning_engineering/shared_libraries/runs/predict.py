@@ -112,7 +112,7 @@ def _cut(table: "pd.DataFrame", columns: list[str], rows: Path) -> "pd.DataFrame
 
 
 def _check_numbers(table: "pd.DataFrame", columns: Sequence[ColumnProfile], rows: Path) -> None:
-    """Raises: TaskError for texts in a column that holds numbers in the run's data: scripts would take them as missing."""
+    """Raises: TaskError for texts in a column that holds numbers in the run's data: scripts would take them as gaps."""
     import pandas as pd
 
     from machine_learning_engineering.shared_libraries.tasks.table import is_missing
