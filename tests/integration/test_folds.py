@@ -106,6 +106,7 @@ async def test_the_winner_is_held_against_the_same_answer_for_every_row(solve) -
     assert guessed.comparison.rows == result.audit.score.rows == 90
     assert guessed.value - guessed.comparison.gain == pytest.approx(result.audit.score.value)
     assert "always answering the m" in str(result)
+    assert "Always answering the m" in result.report.read_text()
 
 
 async def test_without_an_audit_the_rows_of_the_search_tell_what_a_guess_gets(solve) -> None:
