@@ -208,7 +208,9 @@ async def test_a_job_has_its_own_memory_alone(tmp_path: Path, off: frozenset[str
 
 async def test_a_server_that_is_busy_keeps_nobody_else_waiting(sandbox: Sandbox, tmp_path: Path) -> None:
     await run(sandbox, tmp_path / "first", "print(1)")
-    (server,) = psutil.Process().children()
+    assert isinstance(sandbox, warm_sandbox.WarmSandbox)
+    (started,) = sandbox._servers.values()
+    server = psutil.Process(started.result().pid)
     server.suspend()
     try:
         argv = ("x" * 60_000,) * 2
