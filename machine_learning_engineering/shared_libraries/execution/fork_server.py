@@ -76,6 +76,7 @@ class _Server:
         self._fence: Fence | None = None
         self._jobs: dict[int, socket.socket] = {}
         self._ended: list[tuple[socket.socket, int]] = []
+        self._adopted = False  # since the last job ended, somebody whom a job had left behind has ended
         self._wakeup = _wake_on_child_signals()
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY)
         self._poll = select.poll()
@@ -185,6 +186,8 @@ class _Server:
             elif self._spare is not None and pid == self._spare[0]:
                 self._spare[1].close()
                 self._spare = None
+            else:
+                self._adopted = True
 
     def _conclude(self, control: socket.socket, status: int) -> None:
         """Ends what a job left behind, then tells how it ended."""
@@ -197,17 +200,18 @@ class _Server:
 
     def _end_strays(self, seconds: float = 5.0) -> bool:
         """Kills the adopted processes that belong to no running job, and their descendants; False if some survive."""
-        deadline, rounds = time.monotonic() + seconds, 1
+        deadline, rounds = time.monotonic() + seconds, supervisor.IN_VAIN if self._adopted else 1
         while rounds and time.monotonic() < deadline:
             strays, rounds = self._strays(), rounds - 1
             for pid in strays:
                 for doomed in (pid, *supervisor.descendants(pid)):
                     supervisor.send(doomed, signal.SIGKILL)
             if strays:
-                rounds = 3  # a list of children that is read while they fork and exit may miss one
+                rounds = supervisor.IN_VAIN
             if rounds:
                 time.sleep(0.0005)
                 self._reap()
+        self._adopted = False
         return rounds == 0
 
     def _strays(self) -> list[int]:

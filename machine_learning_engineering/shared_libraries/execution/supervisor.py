@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 
+IN_VAIN = 5  # looks that find nothing: a list of children that is read while siblings fork and exit may miss one
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 
@@ -28,17 +29,20 @@ def descendants(root: int) -> list[int]:
     return [pid for pid in found if lives(pid)]
 
 
-def end_descendants(root: int, seconds: float = 5.0) -> bool:
-    """Kills all that is below `root`, also what is being forked meanwhile; False if some survive `seconds`."""
+def end_descendants(root: int, seconds: float = 5.0, suspicious: bool = False) -> bool:
+    """Kills all that is below `root`, also what is being forked meanwhile; False if some survive `seconds`.
+
+    Where nothing was found below `root` yet, one look is enough, unless it is `suspicious`.
+    """
     deadline = time.monotonic() + seconds
-    empty_rounds, wanted = 0, 1
+    empty_rounds, wanted = 0, IN_VAIN if suspicious else 1
     while empty_rounds < wanted:
         alive = descendants(root)
         empty_rounds = 0 if alive else empty_rounds + 1
         for pid in alive:
             send(pid, signal.SIGKILL)
         if alive:
-            wanted = 3  # a list of children that is read while siblings fork and exit may miss one
+            wanted = IN_VAIN
         if wanted > 1:
             time.sleep(0.001)
         if time.monotonic() > deadline:
@@ -115,30 +119,28 @@ def _become(command: list[str], file_bytes: int, cpu_seconds: int, nice: int) ->
     os.execv(command[0], command)
 
 
-def _reap(child: int) -> int | None:
-    """Collects all ended children; the wait status of `child` if it is among them."""
-    found = None
+def _reap(child: int, ended: dict[int, int]) -> None:
+    """Collects all ended children: the wait status of `child`, and that of one other as of process 0."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return
         if pid == 0:
-            return found
-        if pid == child:
-            found = status
+            return
+        ended[pid if pid == child else 0] = status
 
 
-def _watch(child: int, control: int, wakeup: int) -> int | None:
-    """The wait status of the command once it has ended; None if the sandbox is gone first."""
-    while True:
+def _watch(child: int, control: int, wakeup: int) -> dict[int, int]:
+    """What `_reap` collected until the command ended, or until the sandbox is gone."""
+    ended: dict[int, int] = {}
+    while child not in ended:
         ready = select.select([control, wakeup], [], [])[0]
         if control in ready:
-            return None
+            break
         os.read(wakeup, 4096)
-        status = _reap(child)
-        if status is not None:
-            return status
+        _reap(child, ended)
+    return ended
 
 
 def main(control: int, file_bytes: int, cpu_seconds: int, nice: int, command: list[str]) -> None:
@@ -160,11 +162,11 @@ def main(control: int, file_bytes: int, cpu_seconds: int, nice: int, command: li
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):  # only the command and its children hold the pipes
         os.dup2(nothing, number)
-    status = _watch(child, control, wakeup)
+    ended = _watch(child, control, wakeup)
     send(-child, signal.SIGKILL)
-    end_descendants(os.getpid())
-    if status is not None:
-        os.write(control, f"status {status}\n".encode())
+    end_descendants(os.getpid(), suspicious=0 in ended)  # it left others behind, which have ended
+    if child in ended:
+        os.write(control, f"status {ended[child]}\n".encode())
 
 
 if __name__ == "__main__":
