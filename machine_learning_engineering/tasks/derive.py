@@ -5,6 +5,9 @@ column then goes through a strictly monotone map of its own, which trees do not 
 the original has further training data, not the answers.
 """
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,6 +15,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
 NEIGHBOURS = 8
+
+
+def shipped(name: str, delimiter: str | None = None, header: int = 0) -> Floats:
+    """The numbers of a file that scikit-learn ships, (n_rows, n_columns); to import its loaders takes a second."""
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    path = Path(package.origin).parent / "datasets" / "data" / name
+    numbers: Floats = np.loadtxt(path, delimiter=delimiter, skiprows=header)
+    return numbers
 
 
 def blend(

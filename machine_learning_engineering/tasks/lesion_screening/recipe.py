@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from machine_learning_engineering.tasks.derive import blend, disguise, flip
+from machine_learning_engineering.tasks.derive import blend, disguise, flip, shipped
 
 ROWS = 1000
 COLUMNS = 16  # of the 30 of the original
@@ -13,10 +13,8 @@ WRONG_LABELS = 0.03
 
 def make(rng: np.random.Generator) -> pd.DataFrame:
     """The full table, target included."""
-    from sklearn.datasets import load_breast_cancer
-
-    x, benign = load_breast_cancer(return_X_y=True)
-    values, target = blend(rng, x, 1.0 - benign, ROWS, CELL_NOISE, classes=True)
+    cells = shipped("breast_cancer.csv", ",", header=1)
+    values, target = blend(rng, cells[:, :-1], 1.0 - cells[:, -1], ROWS, CELL_NOISE, classes=True)
     table = disguise(rng, values, "cell", COLUMNS)
     table["malignant"] = flip(rng, target.astype(int), WRONG_LABELS)
     return table

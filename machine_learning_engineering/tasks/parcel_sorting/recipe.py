@@ -7,7 +7,7 @@ chooses, and each chute takes two of the twenty.
 import numpy as np
 import pandas as pd
 
-from machine_learning_engineering.tasks.derive import Floats, blend, disguise, flip
+from machine_learning_engineering.tasks.derive import Floats, blend, disguise, flip, shipped
 
 ROWS = 2000
 CELL_NOISE = 0.3  # standard deviations of a column
@@ -17,10 +17,8 @@ CHUTES = "ABCDEFGHJK"
 
 def make(rng: np.random.Generator) -> pd.DataFrame:
     """The full table, target included."""
-    from sklearn.datasets import load_digits
-
-    pixels, digit = load_digits(return_X_y=True)
-    values, target = blend(rng, summaries(pixels), digit.astype(float), ROWS, CELL_NOISE, classes=True)
+    scans = shipped("digits.csv.gz", ",")
+    values, target = blend(rng, summaries(scans[:, :-1]), scans[:, -1], ROWS, CELL_NOISE, classes=True)
     table = disguise(rng, values, "scan")
     style = values[:, rng.choice(values.shape[1], 2, replace=False)].sum(axis=1) > 0
     chute = rng.permutation(20)[(2 * target + style).astype(int)] % len(CHUTES)
