@@ -21,6 +21,7 @@ from machine_learning_engineering.shared_libraries.execution.fork_client import 
 from machine_learning_engineering.shared_libraries.execution.sandbox import BACKENDS, Sandbox, make_sandbox
 from machine_learning_engineering.shared_libraries.execution.scratch import make_scratch
 from machine_learning_engineering.shared_libraries.execution.self_check import make_job, make_view, run
+from machine_learning_engineering.shared_libraries.records import FINAL
 
 pytestmark = pytest.mark.skipif("warm" not in BACKENDS, reason="needs the warm backend")
 
@@ -177,6 +178,23 @@ async def test_an_interpreter_behind_a_link_is_found(
         readable(Path(hidden) / "home" / "module.py")
         execution = await run(sandbox, tmp_path, f"exec(open({f'{hidden}/home/module.py'!r}).read())")
     assert execution.stdout == "library\n", execution
+
+
+@pytest.mark.parametrize("kind", ["cwd", "final"])
+async def test_a_folder_behind_a_link_is_found(sandbox: Sandbox, tmp_path: Path, kind: str) -> None:
+    """A link outside the hidden folders that leads into one, such as to a run on a larger disk below /mnt."""
+    if not os.access("/opt", os.W_OK):
+        pytest.skip("/opt cannot be written here")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as disk, tempfile.TemporaryDirectory(dir="/opt") as outside:
+        link = Path(outside) / "link"
+        link.symlink_to(disk)
+        view = make_view(tmp_path)
+        fields: dict[str, Any] = {"cwd": link} if kind == "cwd" else {"folder": link / "job"}
+        if kind == "final":
+            fields["view"] = view.model_copy(update={"view": FINAL})
+        execution = await run(sandbox, tmp_path, "open('made', 'w').write('x')", **fields)
+        assert execution.outcome == "ok", execution
+        assert Path(disk, "made" if kind == "cwd" else "job/made").read_text() == "x"
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "/", "/var/tmp"])

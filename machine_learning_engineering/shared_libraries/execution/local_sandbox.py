@@ -157,7 +157,7 @@ def cpu_ceiling(limits: Limits) -> int:
 
 
 def _checked(job: Job) -> Job:
-    """A job that can be run, its paths absolute: who starts it may stand elsewhere."""
+    """A job that can be run, its paths absolute: who starts it may stand elsewhere, and links lead to nothing there."""
     if Path(job.name).name != job.name or job.name in ("", ".", "..", "input", "final"):
         raise SandboxError(f"{job.name!r} cannot be the name of a script: give a plain file name")
     if job.folder.exists():
@@ -167,7 +167,7 @@ def _checked(job: Job) -> Job:
     if any("\0" in argument for argument in job.argv):
         raise SandboxError(f"an argument of {job.name} holds a NUL, which no program can be given")
     view = job.view and job.view.model_copy(update={"path": job.view.path.absolute()})
-    return replace(job, cwd=job.cwd and job.cwd.absolute(), view=view)
+    return replace(job, cwd=job.cwd and job.cwd.resolve(), view=view)
 
 
 async def _watch(started: Started, limits: Limits) -> _Watched:

@@ -57,7 +57,7 @@ def make_scratch(job: Job) -> Scratch:
     if job.view is None or job.view.view.kind != "final":
         return Scratch(Path(tempfile.mkdtemp(prefix="mle-", dir=_system_temp())))
     job.folder.parent.mkdir(parents=True, exist_ok=True)
-    root = Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent))
+    root = Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent.resolve()))
     link = Path(_system_temp(), root.name.removeprefix("."))
     link.symlink_to(root / "tmp")
     return Scratch(root, link)
