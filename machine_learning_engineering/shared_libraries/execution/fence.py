@@ -78,15 +78,13 @@ class HalfClosed:
     def __init__(self, fence: Fence) -> None:
         self._fence = fence
         self._outside: dict[str, int] = {}
-        self._ruleset = -1
         if fence.user_namespace:
             _enter_namespaces(fence)
         if fence.mounts:
             self._hide()
         if fence.landlock:
             self._files, self._ruleset = _ruleset(fence)
-            for path in fence.reads:
-                _allow(self._ruleset, path, self._files & (_READ | _DEVICES_5))
+            self._allow_reading(fence.reads)
         self._filter = syscall_filter.program(os.getpid()) if fence.seccomp else b""
 
     def close(self, needs: Needs) -> None:
@@ -99,8 +97,7 @@ class HalfClosed:
         _limit(needs)
         kernel.forbid_new_privileges()
         if self._fence.landlock:
-            for path in needs.reads:
-                _allow(self._ruleset, path, self._files & (_READ | _DEVICES_5))
+            self._allow_reading(needs.reads)
             for path in needs.writes:
                 _allow(self._ruleset, path, self._files)
             kernel.landlock_restrict(self._ruleset)
@@ -137,6 +134,10 @@ class HalfClosed:
             _bind(descriptor, target)
             if target in needs.writable_binds:
                 kernel.make_writable(target)
+
+    def _allow_reading(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            _allow(self._ruleset, path, self._files & (_READ | _DEVICES_5))
 
     def _open(self, path: str) -> int:
         """Opens a path as it is outside."""

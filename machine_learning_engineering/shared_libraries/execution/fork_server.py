@@ -158,9 +158,8 @@ class _Server:
             self._poll.register(control, select.POLLIN)
         except OSError as exc:
             self._jobs.pop(pid, None)
-            if not isinstance(
-                exc, BrokenPipeError
-            ):  # else the spare was killed: as nobody tells, the sandbox asks again
+            # Of a spare that was killed nobody tells, and the sandbox asks again.
+            if not isinstance(exc, BrokenPipeError):
                 control.send(f"failed {exc}\n".encode())
             control.close()
         for descriptor in (*descriptors[:3], *descriptors[4:]):

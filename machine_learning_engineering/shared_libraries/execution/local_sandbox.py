@@ -166,7 +166,7 @@ def _checked(job: Job) -> Job:
         raise WorkerBroken(f"the interpreter {job.python} of {job.name} is not there; name another one")
     if any("\0" in argument for argument in job.argv):
         raise SandboxError(f"an argument of {job.name} holds a NUL, which no program can be given")
-    view = job.view and job.view.model_copy(update={"path": job.view.path.absolute()})
+    view = job.view and job.view.model_copy(update={"path": job.view.path.resolve()})
     return replace(job, cwd=job.cwd and job.cwd.resolve(), view=view)
 
 

@@ -38,14 +38,8 @@ _HANDING_ON = frozenset((
 ))  # fmt: skip
 _SCOPES = frozenset({"builtins.globals", "builtins.locals", "builtins.vars"})
 TYPE_TESTS = frozenset({"builtins.isinstance", "builtins.issubclass"})
-_FOLLOWED = (
-    "builtins.getattr",
-    "sys.modules",
-    _GETTER,
-    *_HANDING_ON,
-    *_SCOPES,
-    *TYPE_TESTS,
-)  # no rule of their own: they lead on
+# They have no rule of their own: they lead on.
+_FOLLOWED = ("builtins.getattr", "sys.modules", _GETTER, *_HANDING_ON, *_SCOPES, *TYPE_TESTS)
 MODULE = "*"  # stands for any imported thing without a rule
 _REACHABLE = frozenset({"builtins", "ctypes", "importlib", "os", "pickle", "pty", "socket", "subprocess", "sys"})
 _LONGEST_NAME = 6  # parts; a script may write longer chains, all of one fate

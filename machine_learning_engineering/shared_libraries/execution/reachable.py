@@ -83,13 +83,14 @@ def covered(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
-    """Paths without symbolic links and their places inside: a private /tmp, the job's own, and the view as `input`."""
-    own = {str(scratch.root), *([str(job.cwd)] if job.cwd else [])}
-    outside = {"/tmp": str(scratch.system_temp), **{path: path for path in own}}
-    if job.view:
-        outside[str(view_place(scratch))] = str(job.view.path)
-    told = tuple((os.path.realpath(path), place) for place, path in outside.items())
-    return *told, *covered(further_readable_paths(job))
+    """Paths without symbolic links and their places inside: a private /tmp, the job's own, and the view as `input`.
+
+    The job's own paths have no links already.
+    """
+    own = [scratch.root, *([job.cwd] if job.cwd else [])]
+    outside = [(scratch.system_temp, Path("/tmp")), *zip(own, own, strict=True)]
+    outside += [(job.view.path, view_place(scratch))] if job.view else []
+    return *((str(path), str(place)) for path, place in outside), *covered(further_readable_paths(job))
 
 
 def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:

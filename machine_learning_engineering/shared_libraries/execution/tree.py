@@ -11,10 +11,14 @@ from pathlib import Path
 
 import psutil
 
-from machine_learning_engineering.shared_libraries.execution.supervisor import descendants, end_descendants, send
+from machine_learning_engineering.shared_libraries.execution.supervisor import (
+    IN_VAIN,
+    descendants,
+    end_descendants,
+    send,
+)
 
 _LOST_SECONDS = 5.0
-_IN_VAIN = 3  # looks that find nothing, before there is nothing
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -91,7 +95,7 @@ def end_all(find: Callable[[], list[int]]) -> None:
     nor its child is found.
     """
     deadline, in_vain = time.monotonic() + _LOST_SECONDS, 0
-    while in_vain < _IN_VAIN and time.monotonic() < deadline:
+    while in_vain < IN_VAIN and time.monotonic() < deadline:
         found = find()
         in_vain = 0 if found else in_vain + 1
         for pid in found:

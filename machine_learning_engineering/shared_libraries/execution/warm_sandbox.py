@@ -85,9 +85,8 @@ class WarmSandbox(LocalSandbox):
     async def start(self, job: Job, scratch: Scratch) -> Started:
         server = await self._server(profile_of(job), job.limits.threads)
         layers = self._layers(server, job)
-        if "mounts" in layers and job.cwd:
-            _check_folder(job.name, job.cwd)
         if "mounts" in layers:  # nothing to copy; a thread would cost more than a few empty folders
+            _check_folder(job)
             fill(scratch, job, copy_view=False)
         else:
             await in_thread(fill, scratch, job)
@@ -155,13 +154,13 @@ async def _close(starting: "asyncio.Task[ForkServer] | None") -> None:
         await starting.result().close()
 
 
-def _check_folder(name: str, folder: Path) -> None:
+def _check_folder(job: Job) -> None:
     """Raises: SandboxError for a folder that many share: what lies in it would be seen by all, or by none."""
-    shared = next((one for one in private_folders() if Path(one).is_relative_to(folder)), None)
-    if shared is not None:
-        raise SandboxError(
-            f"{name} cannot run in {folder}: a script finds {shared} empty. Give it a folder of its own."
-        )
+    for shared in private_folders() if job.cwd else ():
+        if Path(shared).is_relative_to(str(job.cwd)):
+            raise SandboxError(
+                f"{job.name} cannot run in {job.cwd}: a script finds {shared} empty. Give it a folder of its own."
+            )
 
 
 def profile_of(job: Job) -> str:

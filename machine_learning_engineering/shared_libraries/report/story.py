@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from machine_learning_engineering.shared_libraries.entries import (
     CHECK,
@@ -40,6 +40,7 @@ from machine_learning_engineering.shared_libraries.report.node import Node, Span
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_blob, read_journal
 from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
+Judged = TypeVar("Judged", Audited, Guessed)
 Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
 
 
@@ -98,18 +99,17 @@ class Story:
     @property
     def audit(self) -> Audited | None:
         """The score of the winner on rows that chose nothing; None before its end, and where no rows were spared."""
-        winner, audited = self.winner, self.audited
-        if winner is None or audited is None or winner.key != _key(audited.slot, audited.ordinal):
-            return None
-        return audited
+        return self._of_winner(self.audited)
 
     @property
     def guess(self) -> Guessed | None:
         """What the same answer for every row gets on the rows of the winner's score; None where that is not known."""
-        winner, guessed = self.winner, self.guessed
-        if winner is None or guessed is None or winner.key != _key(guessed.slot, guessed.ordinal):
-            return None
-        return guessed
+        return self._of_winner(self.guessed)
+
+    def _of_winner(self, found: Judged | None) -> Judged | None:
+        """What was found of a script, if that is the winner."""
+        winner = self.winner
+        return found if winner and found and winner.key == _key(found.slot, found.ordinal) else None
 
     def lineage(self, node: Node | None) -> frozenset[str]:
         """The keys of a script and of all that it was made of."""

@@ -53,6 +53,7 @@ def score_set_aside(request: TaskRequest, task: Task, submission: Path) -> SetAs
         labels = labels.astype(object).map(spelling(list(labels), classes))
     units = test[task.group].to_numpy() if task.group else None
     made = OutOfFold(task, truth_of(task, labels), values_of(task, predictions), np.zeros(len(test), dtype=int), units)
+    value, reach = made.value(), None
     with contextlib.suppress(SubmissionError):  # a metric of the user's own may not tell what rows contribute
-        return SetAside(made.value(), len(test), *(made.interval(len(test)) or ()))
-    return SetAside(made.value(), len(test))
+        reach = made.interval(len(test))
+    return SetAside(value, len(test), *(reach or ()))
