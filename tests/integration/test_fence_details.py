@@ -322,3 +322,20 @@ async def test_a_script_without_libraries_finds_none_imported(sandbox: Sandbox, 
     await sandbox.warm_up(2)
     execution = await run(sandbox, tmp_path, "import sys\nprint('numpy' in sys.modules)")
     assert execution.stdout == "False\n"
+
+
+async def test_packages_are_not_searched_anew_by_every_script(sandbox: Sandbox, tmp_path: Path) -> None:
+    """As scikit-learn does for kinds of tables when it sees its first one."""
+    script = """\
+import sys
+import pandas as pd
+from sklearn.preprocessing import StandardScaler
+before, read = set(sys.modules), []
+sys.addaudithook(lambda event, args: read.append(str(args[0])) if event == "open" else None)
+frame = pd.DataFrame({"a": [0.0, 1.0]})
+for table in (frame, frame.to_numpy()):
+    StandardScaler().fit(table)
+print(len(read), sorted(set(sys.modules) - before))
+"""
+    execution = await run(sandbox, tmp_path, script)
+    assert execution.stdout == "0 []\n", execution.stderr
