@@ -351,7 +351,6 @@ def main(descriptor: int, ledger: int, profile: str) -> Script:
     gc.disable()  # looking for garbage again and again makes imports a tenth longer
     loaded = preload(profile)
     gc.enable()
-    gc.collect()
     kernel.join_pages()
     gc.freeze()  # children then never copy pages just because the collector looked at them
     kernel.set_dumpable(False)

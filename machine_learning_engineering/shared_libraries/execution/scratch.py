@@ -113,16 +113,18 @@ def collect(scratch: Scratch, folder: Path, stdout: bytes, stderr: bytes) -> Non
 
 def remove(path: Path) -> None:
     """Removes a file or a whole folder, also one that a script made unwritable; follows no link."""
-    if path.is_dir() and not path.is_symlink():
-        try:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
             _open_up(path)
             for folder, _, _ in os.walk(path):
                 _open_up(Path(folder))
             shutil.rmtree(path, ignore_errors=True)
-        except RecursionError:  # folders in folders, a thousand deep
-            subprocess.run(["rm", "-rf", "--", str(path)], check=False)
-    else:
-        path.unlink(missing_ok=True)
+    except RecursionError:  # folders in folders, a thousand deep
+        subprocess.run(["rm", "-rf", "--", str(path)], check=False)
 
 
 def largest_file_bytes(folder: Path) -> int:
