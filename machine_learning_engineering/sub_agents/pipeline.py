@@ -15,6 +15,7 @@ from machine_learning_engineering.shared_libraries.runs.journal import now, writ
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run, to_the_end
 from machine_learning_engineering.shared_libraries.runs.state import final_state
+from machine_learning_engineering.shared_libraries.scoring.views import forget_tables
 from machine_learning_engineering.sub_agents.ablation.agent import build_ablation
 from machine_learning_engineering.sub_agents.board import Board
 from machine_learning_engineering.sub_agents.ensemble.agent import build_ensemble
@@ -62,6 +63,7 @@ async def run_pipeline(run: Run) -> Publisher:
     finally:
         await to_the_end(publisher.close())
         await to_the_end(run.sandbox.close())
+        forget_tables()
         run.task_folder.mkdir(parents=True, exist_ok=True)
         text = final_state(run.folder, run.journal.entries)
         write_atomically(run.task_folder / "final_state.json", text.encode())

@@ -40,7 +40,7 @@ from machine_learning_engineering.shared_libraries.runs.journal import Journal, 
 from machine_learning_engineering.shared_libraries.scoring.choose import adopt, worth_adopting
 from machine_learning_engineering.shared_libraries.scoring.out_of_fold import OutOfFold, compare, read_predictions
 from machine_learning_engineering.shared_libraries.scoring.score import score
-from machine_learning_engineering.shared_libraries.scoring.views import audit_rows, fold_views, stage
+from machine_learning_engineering.shared_libraries.scoring.views import audit_rows, fold_views, forget_tables, stage
 from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskCard, make_card
 
 T = TypeVar("T")
@@ -109,8 +109,16 @@ class Run:
 
     async def stage_ahead(self) -> None:
         """Begins to stage what scripts will see, while the first questions are asked."""
-        for view in (*await self.folds(), FINAL):
-            self._staging(view)
+        self._ahead = asyncio.create_task(self._stage_in_turn((*await self.folds(), FINAL)))
+        self._ahead.add_done_callback(note_failure)  # as in `_staging`
+
+    async def _stage_in_turn(self, views: Sequence[View]) -> None:
+        """Not all at once, which would keep the first script waiting and hold the data in memory once for each."""
+        try:
+            for view in views:
+                await self.view(view)
+        finally:
+            forget_tables()
 
     def _staging(self, view: View) -> asyncio.Task[StagedView]:
         if view not in self._views:

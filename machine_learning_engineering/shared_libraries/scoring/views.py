@@ -128,10 +128,27 @@ def accepted_bytes(task: Task, submission: Path) -> bytes:
     return accepted.table.to_csv(index=False, lineterminator="\n").encode()
 
 
+@lru_cache(maxsize=1)
+def _train(task: Task) -> "pd.DataFrame":
+    """The training rows. As those of the test file, they are shared by all callers: they are read and never changed."""
+    return read_table(task.train)
+
+
+@lru_cache(maxsize=1)
+def _test(task: Task) -> "pd.DataFrame":
+    return read_table(task.test)
+
+
+def forget_tables() -> None:
+    """Lets go of the data that several views were made of, since they may be large."""
+    for read in (_train, _test):
+        read.cache_clear()
+
+
 @lru_cache(maxsize=4)
 def _split(task: Task, seed: int, folds: int, select: float, audit: float) -> Split:
     settings = RunConfig(seed=seed, folds=folds, select_fraction=select, audit_fraction=audit)
-    return split(task, read_table(task.train), settings)
+    return split(task, _train(task), settings)
 
 
 def _split_of(task: Task, config: RunConfig) -> Split:
@@ -140,7 +157,7 @@ def _split_of(task: Task, config: RunConfig) -> Split:
 
 @lru_cache(maxsize=32)
 def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audit: float) -> HeldOut:
-    train = read_table(task.train)
+    train = _train(task)
     parts = _split(task, seed, folds, select, audit)
     name, rows = ("audit", parts.audit) if view.kind == "audit" else (f"fold {view.fold}", parts.folds[view.fold])
     if task.time is None:  # in the order of the train file their places could tell labels
@@ -155,12 +172,12 @@ def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audi
 
 @lru_cache(maxsize=4)
 def _expected_final(task: Task) -> Expected:
-    return expect(task, read_table(task.test))
+    return expect(task, _test(task))
 
 
 def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> tuple[_Others, frozenset[PurePosixPath]]:
     """Writes the tables; the further files of the view, and the places of those that may not be links."""
-    train = read_table(task.train)
+    train = _train(task)
     held = held_out(task, view, config)
     assert held is not None
     rows = _fit_rows(task, train, view, held.rows, config)
@@ -219,7 +236,7 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
 
     Where only the test file has ids, the rows are numbered.
     """
-    columns = [column for column in read_table(task.test).columns if column != task.target]
+    columns = [column for column in _test(task).columns if column != task.target]
     features = train.iloc[rows].reset_index(drop=True)
     if task.id is not None and task.id not in train.columns:
         features[task.id] = [str(number) for number in range(len(rows))]
@@ -239,7 +256,7 @@ def _fill_final(task: Task, view: View, config: RunConfig, folder: Path) -> None
     if view.rows is not None:
         import numpy as np
 
-        train = read_table(task.train)
+        train = _train(task)
         rows = _sample_of(task, train, np.arange(len(train)), view.rows, config)
         write_table(train.iloc[rows], folder / "train.csv")
 

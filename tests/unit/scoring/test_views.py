@@ -7,10 +7,12 @@ import pytest
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
 from machine_learning_engineering.shared_libraries.records import AUDIT, FINAL, SEARCH, Task
+from machine_learning_engineering.shared_libraries.scoring import views
 from machine_learning_engineering.shared_libraries.scoring.submission import check_submission
 from machine_learning_engineering.shared_libraries.scoring.views import (
     expected_submission,
     fold_views,
+    forget_tables,
     held_out,
     stage,
 )
@@ -65,6 +67,24 @@ def test_the_final_view_holds_the_real_files(task: Task, tmp_path: Path) -> None
     for name in ("train.csv", "test.csv"):
         assert (staged.path / name).read_bytes() == (task.train.parent / name).read_bytes()
     assert held_out(task, FINAL, CONFIG) is None
+
+
+def test_the_views_of_a_task_are_made_of_one_reading_and_none_of_another_task_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file takes seconds to read, and what was read is let go at the end."""
+    read: list[Path] = []
+    monkeypatch.setattr(views, "read_table", lambda path: [read.append(path), read_table(path)][1])
+    task, other = build_task(tmp_path / "t"), build_task(tmp_path / "other", rows=90)
+    for view in (*fold_views(task, CONFIG), FINAL):
+        stage(task, view, CONFIG, tmp_path / "views")
+    assert sorted(read) == [task.test, task.train]
+    path = stage(other, SEARCH, CONFIG, tmp_path / "views").path
+    assert len(read_table(path / "train.csv")) + len(read_table(path / "test.csv")) == 90
+    read.clear()
+    forget_tables()
+    stage(other, SEARCH, CONFIG, tmp_path / "views")
+    assert sorted(read) == [other.test, other.train]
 
 
 @pytest.mark.parametrize("view", [SEARCH, FINAL])
