@@ -116,6 +116,16 @@ async def test_without_an_audit_the_rows_of_the_search_tell_what_a_guess_gets(so
     assert result.guess.value - result.guess.comparison.gain == pytest.approx(result.winner.value)
 
 
+async def test_without_an_audit_a_blend_is_held_against_a_guess_by_what_its_members_predicted(solve) -> None:
+    replies = tiny.replies()
+    replies["ensemble_plan_implement_initial_agent"] = [tiny.fenced(tiny.solution(2.0, 3.0))]
+    replies["ensemble_plan_implement_agent"] = [tiny.fenced(tiny.solution(0.0, 3.0)), "..."]
+    result = await solve(replies, audit_fraction=0)
+    assert result.winner.slot.code_key == "blend_code"
+    assert result.guess.comparison.rows == result.winner.score.rows == 600
+    assert result.guess.value - result.guess.comparison.gain == pytest.approx(result.winner.value)
+
+
 async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve, monkeypatch) -> None:
     """The final run is held up until the other one has begun."""
     begun, execute = asyncio.Event(), Run.execute

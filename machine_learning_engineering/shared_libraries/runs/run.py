@@ -174,13 +174,17 @@ class Run:
 
     async def predictions(self, made: Attempt) -> OutOfFold | None:
         """What an attempt predicted for held-out rows, read once; None if it has no score."""
-        key = (made.slot.code_key, made.ordinal, len(made.folds))
-        if key not in self._predictions and made.value is not None and made.succeeded:
+        key = _predicting(made)
+        if key not in self._predictions and made.folds and made.value is not None and made.succeeded:
             views = (await self.folds())[: len(made.folds)]
             self._predictions[key] = await asyncio.to_thread(
                 read_predictions, self.task, views, made.folds, self.config
             )
         return self._predictions.get(key)
+
+    def remember(self, made: Attempt, predictions: OutOfFold) -> None:
+        """Keeps what an attempt predicts that ran on no fold of its own, as a blend of others."""
+        self._predictions[_predicting(made)] = predictions
 
     async def compare(self, challenger: Attempt, incumbent: Attempt) -> Comparison | None:
         """How two attempts compare on the rows that both predicted; None where that cannot be told."""
@@ -324,6 +328,11 @@ class Run:
             seed=self.config.seed,
             low_priority=low_priority,
         )
+
+
+def _predicting(made: Attempt) -> tuple[str, int, int]:
+    """What the kept predictions of an attempt go by."""
+    return made.slot.code_key, made.ordinal, len(made.folds)
 
 
 def note_failure(task: asyncio.Task[Any]) -> None:

@@ -34,6 +34,7 @@ async def blend_attempts(desk: Desk, best: Sequence[Attempt]) -> Attempt | None:
     if found is None or not await _is_better(desk, found, predictions[0]):
         return None
     made = _attempt(desk, found, members)
+    run.remember(made, found.predictions)
     await desk.note("blend_agent", **attempt_keys(made.slot, made, run.task.metric, desk.state))
     run.keep(made)
     return made
