@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.entries import Audited, Guessed, JournalEntry
+from machine_learning_engineering.shared_libraries.entries import Audited, Guessed, Importance, JournalEntry
 from machine_learning_engineering.shared_libraries.errors import ConfigError, TaskError
 from machine_learning_engineering.shared_libraries.records import Attempt, Task, TaskRequest
 
@@ -38,7 +38,8 @@ class Result:
 
     `winner.value` is the score that the search went by, on rows that no script saw the labels of. `audit` is the score
     on rows that chose nothing either, with the interval to expect on the test rows (`audit.score.value`, `audit.low`,
-    `audit.high`); None where no rows were spared for it. `guess` is what the same answer for every row gets.
+    `audit.high`); None where no rows were spared for it. `guess` is what the same answer for every row gets,
+    `importance.columns` how much worse the winner is without each column, the most important first.
     As a text it is what the terminal says of the run.
     """
 
@@ -48,6 +49,7 @@ class Result:
     attempts: tuple[Attempt, ...]
     audit: Audited | None = None
     guess: Guessed | None = None
+    importance: Importance | None = None
 
     def __repr__(self) -> str:
         from machine_learning_engineering.shared_libraries.monitoring.ending import result_of
@@ -140,8 +142,16 @@ async def solve(
     await to_the_end(_report(run.folder))
     winner = publisher.winner
     address = winner.slot.code_key, winner.ordinal
-    audit, guess = run.journal.find(Audited, *address), run.journal.find(Guessed, *address)
-    return Result(run.folder, run.task, winner, tuple(run.attempts), audit, guess)
+    find = run.journal.find
+    return Result(
+        run.folder,
+        run.task,
+        winner,
+        tuple(run.attempts),
+        find(Audited, *address),
+        find(Guessed, *address),
+        find(Importance, *address),
+    )
 
 
 async def _open(request: TaskRequest, config: RunConfig, out: Path | None) -> "Run":

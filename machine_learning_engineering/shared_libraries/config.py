@@ -75,6 +75,7 @@ class RunConfig(Record):
     )
     minutes: float | None = Field(None, gt=0, description="wall-clock minutes for the whole run; None: no limit")
     use_blend: bool = Field(True, description="hand in a blend of the run's scripts where that scores better")
+    importance: bool = Field(True, description="measure at the end how much each column matters to the winner")
     adopt_z: float = Field(
         0.0, ge=0, le=5, description="paired standard errors by which a step must be better to be adopted"
     )

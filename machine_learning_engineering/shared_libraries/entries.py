@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from machine_learning_engineering.shared_libraries.records import Comparison, Execution, Record, Score
+from machine_learning_engineering.shared_libraries.records import ColumnImportance, Comparison, Execution, Record, Score
 
 
 class Entry(Record):
@@ -79,6 +79,16 @@ class Guessed(Entry):
     comparison: Comparison
 
 
+class Importance(Entry):
+    """How much each column matters to a script, the most important first; `reason` tells why that is not known."""
+
+    kind: Literal["importance"] = "importance"
+    slot: str
+    ordinal: int
+    columns: tuple[ColumnImportance, ...] = ()
+    reason: str = ""
+
+
 CHECK = "check:"  # begins the address of a decision that is a warning, or '' where there is nothing to warn of
 
 
@@ -117,7 +127,17 @@ class RunEnded(Entry):
 
 
 JournalEntry = Annotated[
-    RunStarted | LlmCall | ScriptRun | Scored | Audited | Guessed | Decision | StateDelta | Published | RunEnded,
+    RunStarted
+    | LlmCall
+    | ScriptRun
+    | Scored
+    | Audited
+    | Guessed
+    | Importance
+    | Decision
+    | StateDelta
+    | Published
+    | RunEnded,
     Field(discriminator="kind"),
 ]
 JOURNAL_ENTRY: TypeAdapter[JournalEntry] = TypeAdapter(JournalEntry)

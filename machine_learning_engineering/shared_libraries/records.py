@@ -127,10 +127,11 @@ class View(Record):
 
     `search` holds one fold of the select rows back, and all audit rows; `audit` holds the audit rows alone back, to be
     scored once at the end; `final` shows all rows and the real test file. `shuffled` is a search view whose training
-    labels are at the wrong rows.
+    labels are at the wrong rows. `permuted` holds rows back as the audit view does, or as the first search view where
+    there are no audit rows, and shows them several times (see `scoring/permuted.py`).
     """
 
-    kind: Literal["search", "audit", "final", "shuffled"]
+    kind: Literal["search", "audit", "final", "shuffled", "permuted"]
     fold: int = 0
     rows: int | None = Field(None, description="of a final or audit view that has only a sample of its training rows")
 
@@ -145,6 +146,7 @@ SEARCH = View(kind="search")
 AUDIT = View(kind="audit")
 FINAL = View(kind="final")
 SHUFFLED = View(kind="shuffled")
+PERMUTED = View(kind="permuted")
 
 
 class StagedView(Record):
@@ -334,6 +336,13 @@ class Comparison(Record):
     def __str__(self) -> str:
         verdict = "real" if self.is_real else "within noise"
         return f"{_to_its_noise(self.gain, Z_95 * self.error)} on {self.rows:,} rows, {verdict}"
+
+
+class ColumnImportance(Record):
+    """How much better a script predicts with a column than with its cells at the wrong rows."""
+
+    column: str
+    comparison: Comparison
 
 
 def _to_its_noise(value: float, error: float) -> str:

@@ -11,7 +11,14 @@ import pytest
 
 from machine_learning_engineering import client
 from machine_learning_engineering.shared_libraries.config import RunConfig
-from machine_learning_engineering.shared_libraries.entries import Audited, Decision, Guessed, Scored, ScriptRun
+from machine_learning_engineering.shared_libraries.entries import (
+    Audited,
+    Decision,
+    Guessed,
+    Importance,
+    Scored,
+    ScriptRun,
+)
 from machine_learning_engineering.shared_libraries.records import Execution, Slot, View
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.runs.run import Run
@@ -29,6 +36,9 @@ def solve(tmp_path: Path) -> Any:
         return await client.solve(client.find_request(task), config, tmp_path / out)
 
     return go
+
+
+_DONE = ScriptRun | Scored | Audited | Guessed | Importance | Decision
 
 
 def views_of(folder: Path, slot: str) -> list[str]:
@@ -109,6 +119,51 @@ async def test_the_winner_is_held_against_the_same_answer_for_every_row(solve) -
     assert "Always answering the m" in result.report.read_text()
 
 
+async def test_the_columns_that_the_winner_leans_on_are_told(solve) -> None:
+    result = await solve()
+    (weighed,) = [e for e in read_journal(result.folder) if isinstance(e, Importance)]
+    assert result.importance == weighed
+    assert weighed.slot == result.winner.slot.code_key
+    assert [one.column for one in weighed.columns] == ["x"]
+    assert weighed.columns[0].comparison.is_real
+    assert "permuted" in views_of(result.folder, weighed.slot)
+    state = json.loads((result.folder / "tiny" / "final_state.json").read_text())
+    assert state["column_importance"] == {"x": weighed.columns[0].comparison.gain}
+    assert "the winner leans most on x (" in str(result)
+    assert "The winner leans most on x (" in result.report.read_text()
+
+
+async def test_a_run_that_ended_before_columns_were_measured_is_told_as_it_is(solve) -> None:
+    result = await solve()
+    journal = result.folder / "journal.jsonl"
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    kept = [one for one in entries if one["kind"] != "importance" and one.get("view") != "permuted"]
+    assert len(kept) == len(entries) - 2
+    journal.write_text("".join(f"{json.dumps(one)}\n" for one in kept))
+    again = await solve()
+    assert again.importance is None
+    ran = [one for one in read_journal(again.folder) if isinstance(one, ScriptRun)]
+    assert len(ran) == sum(one["kind"] == "script_run" for one in kept)
+
+
+async def test_whoever_does_not_ask_what_columns_matter_pays_for_no_run_more(solve) -> None:
+    result = await solve(importance=False)
+    assert result.importance is None
+    assert "permuted" not in views_of(result.folder, result.winner.slot.code_key)
+
+
+async def test_a_winner_that_fails_on_shuffled_cells_is_handed_in_all_the_same(solve) -> None:
+    replies = tiny.replies()
+    picky = tiny.solution(0.95, 2.95).replace("# --- model", "assert len(test) < 150, 'too many'\n\n# --- model")
+    replies["ensemble_plan_implement_agent"] = [tiny.fenced(picky), "..."]
+    result = await solve(replies, use_blend=False)
+    assert result.winner.slot.code_key == "ensemble_code_1"
+    assert result.audit.score.value is not None
+    assert result.importance.columns == ()
+    assert result.importance.reason == "the script ended with outcome error there"
+    assert "could not be measured: the script ended with outcome error there" in result.report.read_text()
+
+
 async def test_without_an_audit_the_rows_of_the_search_tell_what_a_guess_gets(solve) -> None:
     result = await solve(audit_fraction=0, use_blend=False)
     assert result.audit is None
@@ -124,6 +179,7 @@ async def test_without_an_audit_a_blend_is_held_against_a_guess_by_what_its_memb
     assert result.winner.slot.code_key == "blend_code"
     assert result.guess.comparison.rows == result.winner.score.rows == 600
     assert result.guess.value - result.guess.comparison.gain == pytest.approx(result.winner.value)
+    assert result.importance.columns[0].comparison.is_real
 
 
 async def test_the_run_that_the_audit_judges_goes_on_beside_the_winner_s_final_run(solve, monkeypatch) -> None:
@@ -161,7 +217,7 @@ async def test_a_run_taken_up_repeats_neither_fold_nor_audit(solve) -> None:
     count = len(read_journal(first.folder))
     again = await solve()
     added = read_journal(again.folder)[count:]
-    assert not [entry for entry in added if isinstance(entry, ScriptRun | Scored | Audited | Guessed | Decision)]
+    assert not [entry for entry in added if isinstance(entry, _DONE)]
     assert again.submission.read_bytes() == first.submission.read_bytes()
 
 
@@ -179,7 +235,7 @@ async def test_a_blend_that_is_better_is_handed_in_and_runs_alone(solve, tmp_pat
     replies["ensemble_plan_implement_agent"] = [tiny.fenced(tiny.solution(0.0, 3.0)), "..."]
     result = await solve(replies)
     assert result.winner.slot.code_key == "blend_code"
-    assert sorted(views_of(result.folder, "blend_code")) == ["audit", "final"], "side by side, in any order"
+    assert sorted(views_of(result.folder, "blend_code")) == ["audit", "final", "permuted"]
     alone = tmp_path / "alone"
     (alone / "input").mkdir(parents=True)
     for name in ("train.csv", "test.csv"):

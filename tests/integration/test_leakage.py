@@ -18,7 +18,7 @@ GOOD = tiny.solution(0.5, 2.5)
 async def check(solve: Any, replies: dict[str, list[str]], **settings: Any) -> client.Result:
     """A run with the checker on, which finds everything clean that `replies` do not speak of."""
     base = tiny.replies(2, 2) | replies | {"*_check_leakage_agent*": [CLEAN, "..."]}
-    return await solve(base, **{**ONE, **settings}, use_data_leakage_checker=True, leak_audit=False)
+    return await solve(base, **{**ONE, **settings}, use_data_leakage_checker=True, leak_audit=False, importance=False)
 
 
 def scripts(result: client.Result, code_key: str = "init_code_1_1") -> list[str]:

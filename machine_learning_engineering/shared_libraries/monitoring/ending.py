@@ -11,7 +11,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
 from machine_learning_engineering.shared_libraries.report.timing import from_cache
-from machine_learning_engineering.shared_libraries.report.verdict import against_guess
+from machine_learning_engineering.shared_libraries.report.verdict import verdict
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 
 _SEAL = {
@@ -87,7 +87,7 @@ class Ending:
         """What a person is told: the score first, then what else there is to know."""
         done = self.story.status == "finished"
         yield self.headline if done else f"so far: {self.headline}"
-        yield from filter(None, (against_guess(self.story), self.audit, self.checked))
+        yield from filter(None, (*verdict(self.story), self.audit, self.checked))
         yield from (f"warning: {warning}" for warning in self.story.warnings)
         yield from (f"note: {note}" for note in self.notes)
 

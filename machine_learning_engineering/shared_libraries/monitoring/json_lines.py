@@ -8,6 +8,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     Audited,
     Decision,
     Guessed,
+    Importance,
     JournalEntry,
     LlmCall,
     Published,
@@ -53,6 +54,9 @@ class JsonLines:
             "score": winner.score.model_dump(mode="json") if winner and winner.score else None,
             "audit": story.audit.model_dump(mode="json", include={"score", "low", "high"}) if story.audit else None,
             "guess": guess.model_dump(mode="json", include={"what", "value", "comparison"}) if guess else None,
+            "importance": story.importance.model_dump(mode="json", include={"columns", "reason"})
+            if story.importance
+            else None,
             "checked": ending.checked,
             "notes": list(ending.notes),
             "files": {what: str(path) for what, path in ending.files.items()},
@@ -75,14 +79,14 @@ def told_of(entry: JournalEntry) -> dict[str, Any] | None:
                 mode="json", include={"outcome", "returncode", "execution_time", "memory_bytes", "cached", "folder"}
             )
             return {**_who(entry), "view": entry.view, **execution}
-        case Scored() | Audited() | Guessed() | Published():
+        case Scored() | Audited() | Guessed() | Importance() | Published():
             return {**_who(entry), **entry.model_dump(mode="json", exclude={"kind", "at", "slot", "ordinal"})}
         case Decision() | RunEnded():
             return entry.model_dump(mode="json", exclude={"kind", "at"})
     return None
 
 
-def _who(entry: ScriptRun | Scored | Audited | Guessed | Published) -> dict[str, Any]:
+def _who(entry: ScriptRun | Scored | Audited | Guessed | Importance | Published) -> dict[str, Any]:
     return {"slot": entry.slot, "ordinal": entry.ordinal, "title": titled(entry.slot, entry.ordinal)}
 
 

@@ -17,7 +17,7 @@ from machine_learning_engineering.shared_libraries.monitoring.words import count
 from machine_learning_engineering.shared_libraries.report.lineage import address, decided
 from machine_learning_engineering.shared_libraries.report.node import Node
 from machine_learning_engineering.shared_libraries.report.story import Story
-from machine_learning_engineering.shared_libraries.report.verdict import against_guess
+from machine_learning_engineering.shared_libraries.report.verdict import verdict
 
 _MOST_ERROR = 160  # characters
 _MOST_PLAN = 100
@@ -112,7 +112,7 @@ def _headline(story: Story) -> str:
     if winner.score is None or winner.value is None:
         return f"{winner.title} won; it was repaired for the full data and has no score of its own."
     ending = Ending(story)
-    told = [f"**{ending.headline[:1].upper()}{ending.headline[1:]}**", against_guess(story), ending.audit]
+    told = [f"**{ending.headline[:1].upper()}{ending.headline[1:]}**", *verdict(story), ending.audit]
     return f"{'; '.join(filter(None, told))}."
 
 

@@ -44,6 +44,7 @@ _WORK = (
     (rf"plan {_N('attempt')} {_N('step')} {_N('solution')}", "Refinement {solution}.{step}.{attempt}"),
     (rf"ablation {_N('step')} {_N('solution')}", "Ablation {solution}.{step}"),
     (rf"ensemble {_N('step')}", "Ensemble {step}"),
+    ("columns", "measuring which columns matter"),
 )
 _BUDGET = "budget:"
 

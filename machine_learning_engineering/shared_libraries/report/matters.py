@@ -1,4 +1,4 @@
-"""What a run knows of what matters: parts of its scripts, which it measures, and columns, which it does not."""
+"""What a run knows of what matters: columns of its data, and parts of its scripts."""
 
 from machine_learning_engineering.shared_libraries.common_util import listed
 from machine_learning_engineering.shared_libraries.errors import JournalError, MleError
@@ -8,10 +8,11 @@ from machine_learning_engineering.shared_libraries.replies import parse_ablation
 from machine_learning_engineering.shared_libraries.report.evidence import task_of
 from machine_learning_engineering.shared_libraries.report.node import Node
 from machine_learning_engineering.shared_libraries.report.story import Story
+from machine_learning_engineering.shared_libraries.report.verdict import leans_on
 from machine_learning_engineering.shared_libraries.tasks.folder import nearest
 
 _MOST_PARTS = 5  # told of one ablation
-_UNMEASURED = "How much single columns matter is not recorded."
+_UNMEASURED = "How much single columns matter was not measured."
 
 
 def contributions(node: Node, metric: Metric) -> tuple[float, list[tuple[float, str]]] | None:
@@ -29,13 +30,13 @@ def contributions(node: Node, metric: Metric) -> tuple[float, list[tuple[float, 
 
 
 def what_matters(story: Story) -> list[str]:
-    """Sentences on which parts of the scripts matter, by the latest ablation of each solution."""
+    """Sentences on which columns matter to the winner, and which parts of scripts by the latest ablation of each."""
     latest = {node.where.solution: node for node in story.nodes if node.where.kind == "ablation"}
     told = [sentence for node in latest.values() if (sentence := _parts(node, story.metric))]
     if not told:
-        return [_UNMEASURED, "No ablation of this run has measured parts of a script either."]
-    how = f"Parts of scripts are: by how much {story.metric.title} changes without them, on a script's own rows."
-    return [_UNMEASURED, how, *told]
+        return [_columns(story), "No ablation of this run has measured parts of a script."]
+    how = f"Parts of scripts: by how much {story.metric.title} changes without them, on a script's own rows."
+    return [_columns(story), how, *told]
 
 
 def about_column(story: Story, name: str) -> list[str]:
@@ -50,7 +51,20 @@ def about_column(story: Story, name: str) -> list[str]:
         raise JournalError(
             f"the data of this run have no column {name!r}.{nearest(name, names)} Features: {listed(names)}."
         )
-    return [_held(column), *_used(story, column.name), _UNMEASURED]
+    return [_held(column), *_used(story, column.name), _effect(story, column.name)]
+
+
+def _columns(story: Story) -> str:
+    told = leans_on(story)
+    return f"{told[0].upper()}{told[1:]}." if told else _UNMEASURED
+
+
+def _effect(story: Story, name: str) -> str:
+    """How much a column matters to the winner."""
+    found = [one for one in (story.importance.columns if story.importance else ()) if one.column == name]
+    if not found:
+        return _UNMEASURED
+    return f"With its cells shuffled the winner loses {found[0].comparison} ({story.metric.title})."
 
 
 def _parts(node: Node, metric: Metric) -> str:

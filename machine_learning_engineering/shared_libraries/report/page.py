@@ -31,7 +31,7 @@ from machine_learning_engineering.shared_libraries.report.plots import Figure
 from machine_learning_engineering.shared_libraries.report.prediction_plots import prediction_figures
 from machine_learning_engineering.shared_libraries.report.reproduce import command, files, prediction
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
-from machine_learning_engineering.shared_libraries.report.verdict import against_guess
+from machine_learning_engineering.shared_libraries.report.verdict import verdict
 from machine_learning_engineering.shared_libraries.runs.journal import write_atomically
 from machine_learning_engineering.shared_libraries.scoring.leaks import Leak, find_leaks
 
@@ -142,7 +142,7 @@ def render(story: Story, evidence: Evidence, figures: dict[str, Any], live: bool
         calls=[span for span in story.spans if span.kind == "model"],
         decisions=[words for one in story.decisions if (words := decided(one))],
         asides=asides(story),
-        verdict=against_guess(story),
+        verdict=verdict(story),
         command=command(story.started) if story.started else "",
         prediction=prediction(story),
         containment=_containment(story),
@@ -180,6 +180,7 @@ def _figures(story: Story, evidence: Evidence) -> dict[str, Any]:
         "target_figure": plots.target(evidence.target, name) if evidence.target else None,
         "small_figures": {one.profile.name: plots.small(one.spread, one.profile.name) for one in drawn if one.spread},
         "progress_figure": plots.score_over_time(story),
+        "importance_figure": plots.importance(story),
         "ablation_figures": [one for one in ablations if one is not None][-_MOST_ABLATIONS:],
         "prediction_figures": prediction_figures(evidence.predictions, name) if evidence.predictions else [],
         "time_figures": [plots.time_split(story), plots.timeline(story)] if story.spans else list[Figure](),

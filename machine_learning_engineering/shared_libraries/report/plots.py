@@ -1,5 +1,6 @@
 """The pictures of a report, each a title, a sentence that says the same in words, and inline SVG."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from machine_learning_engineering.shared_libraries.report.node import Node
 from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.report.svg import draw
 from machine_learning_engineering.shared_libraries.report.timing import bars, wall
+from machine_learning_engineering.shared_libraries.report.verdict import leans_on
 
 KINDS = ("candidate", "merge", "data use", "refinement", "ensemble", "blend", "submission", "script", "baseline")
 _COLOURS = [f"var(--c{n})" for n in (1, 2, 6, 3, 4, 4, 5, 7, 7)]
@@ -160,6 +162,23 @@ def ablation(node: Node, metric: Metric) -> Figure | None:
     if found is None:
         return None
     baseline, gains = found
+    gain, name = gains[0]
+    most = f"Most: {name}, {figure(gain, 4, signed=True)}." if gain > 0 else "No part helps here."
+    return _helpers(node.title, f"{most} With all parts: {figure(baseline)}.", gains, metric)
+
+
+def importance(story: Story) -> Figure | None:
+    """How much each column matters to the winner; None where that was not measured."""
+    if story.importance is None or not story.importance.columns:
+        return None
+    gains = [(one.comparison.gain, one.column) for one in story.importance.columns]
+    told = leans_on(story)
+    hidden = f" The {_MOST_PARTS} that matter most of {len(gains)} columns." if len(gains) > _MOST_PARTS else ""
+    return _helpers("Columns", f"{told[0].upper()}{told[1:]}.{hidden}", gains, story.metric)
+
+
+def _helpers(title: str, caption: str, gains: Sequence[tuple[float, str]], metric: Metric) -> Figure:
+    """By how much the score is worse without each of these, in their order."""
     values = [
         {
             "label": name[:60],
@@ -170,11 +189,8 @@ def ablation(node: Node, metric: Metric) -> Figure | None:
         }
         for n, (gain, name) in enumerate(gains[:_MOST_PARTS])
     ]
-    gain, name = gains[0]
-    most = f"Most: {name}, {figure(gain, 4, signed=True)}." if gain > 0 else "No part helps here."
-    caption = f"{most} With all parts: {figure(baseline)}."
     spec = bar_chart(values, f"loss of {metric.title} without it", None)
-    return Figure(node.title, caption, draw(spec, f"{node.title}. {caption}"))
+    return Figure(title, caption, draw(spec, f"{title}. {caption}"))
 
 
 def bar_chart(values: list[Any], title: str, colour: str | None) -> Any:

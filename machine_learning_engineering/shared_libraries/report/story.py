@@ -16,6 +16,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     Audited,
     Decision,
     Guessed,
+    Importance,
     JournalEntry,
     LlmCall,
     Published,
@@ -40,7 +41,7 @@ from machine_learning_engineering.shared_libraries.report.node import Node, Span
 from machine_learning_engineering.shared_libraries.runs.journal import is_open, read_blob, read_journal
 from machine_learning_engineering.shared_libraries.tasks.metrics import recorded_metric
 
-Judged = TypeVar("Judged", Audited, Guessed)
+Judged = TypeVar("Judged", Audited, Guessed, Importance)
 Status = Literal["going on", "finished", "stopped", "failed", "interrupted"]
 
 
@@ -62,6 +63,7 @@ class Story:
     published: Published | None = None
     audited: Audited | None = None
     guessed: Guessed | None = None
+    weighed: Importance | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -105,6 +107,11 @@ class Story:
     def guess(self) -> Guessed | None:
         """What the same answer for every row gets on the rows of the winner's score; None where that is not known."""
         return self._of_winner(self.guessed)
+
+    @property
+    def importance(self) -> Importance | None:
+        """How much each column matters to the winner; None where that was not measured."""
+        return self._of_winner(self.weighed)
 
     def _of_winner(self, found: Judged | None) -> Judged | None:
         """What was found of a script, if that is the winner."""
@@ -173,6 +180,7 @@ def tell(folder: Path, entries: Iterable[JournalEntry], metric: Metric, going_on
         published=fold.published,
         audited=fold.audited,
         guessed=fold.guessed,
+        weighed=fold.weighed,
         state=fold.state,
     )
 
@@ -198,6 +206,7 @@ class _Fold:
         self._scores: dict[str, Score] = {}
         self.audited: Audited | None = None
         self.guessed: Guessed | None = None
+        self.weighed: Importance | None = None
         self._writers: dict[str, str] = {}  # who wrote a slot's code last, whether or not it has run yet
 
     def take(self, entry: JournalEntry) -> None:
@@ -225,6 +234,8 @@ class _Fold:
                 self.audited = entry
             case Guessed():
                 self.guessed = entry
+            case Importance():
+                self.weighed = entry
             case StateDelta():
                 self._delta(entry)
             case Decision():

@@ -1,4 +1,6 @@
-"""Whether the winner of a run is better than a guess, in a sentence that the terminal and the report share."""
+"""What is said of the winner of a run, in sentences that terminal, chat and report share: whether it is better than a
+guess, and which columns it leans on.
+"""
 
 import math
 
@@ -7,6 +9,13 @@ from machine_learning_engineering.shared_libraries.monitoring.words import figur
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.tasks.metrics import bounds
+
+_MOST_COLUMNS = 4  # that a sentence names
+
+
+def verdict(story: Story) -> tuple[str, ...]:
+    """All that is known of the winner beside its score, a sentence each."""
+    return tuple(filter(None, (against_guess(story), leans_on(story))))
 
 
 def against_guess(story: Story) -> str:
@@ -20,6 +29,23 @@ def against_guess(story: Story) -> str:
     if not guess.comparison.is_real:
         return f"{told} there: it is not sure that this is better ({guess.comparison})"
     return f"{told} there{_share(guess, story.metric)}"
+
+
+def leans_on(story: Story) -> str:
+    """The columns that matter most to the winner; empty where that was not measured."""
+    if story.importance is None or not story.importance.columns:
+        return ""
+    rows = story.importance.columns[0].comparison.rows
+    real = [one for one in story.importance.columns if one.comparison.gain > 0 and one.comparison.is_real]
+    if not real:
+        return f"no single column makes the winner better for sure, on {rows:,} rows"
+    first, *others = real[:_MOST_COLUMNS]
+    told = f"the winner leans most on {first.column} ({figure(first.comparison.gain, 3)} worse with its cells shuffled)"
+    if not others:
+        return f"{told}, and for sure on no other column"
+    then = ", ".join(f"{one.column} ({figure(one.comparison.gain, 3)})" for one in others)
+    more = f" and {len(real) - _MOST_COLUMNS} more" if len(real) > _MOST_COLUMNS else ""
+    return f"{told}, then on {then}{more}"
 
 
 def _share(guess: Guessed, metric: Metric) -> str:

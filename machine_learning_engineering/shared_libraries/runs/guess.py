@@ -19,7 +19,10 @@ async def compare_with_guess(run: Run, made: Attempt, rows: int | None = None) -
         return known
     if made.value is None or (predictions := await _predictions(run, made, rows)) is None:
         return None
-    guess = await asyncio.to_thread(against_constant, predictions)
+    try:
+        guess = await asyncio.to_thread(against_constant, predictions)
+    except (ValueError, TypeError, ArithmeticError):  # no figure of odd data costs a finished run
+        return None
     if guess is None:
         return None
     guessed = Guessed(

@@ -21,6 +21,7 @@ from machine_learning_engineering.shared_libraries.entries import (
     Audited,
     Decision,
     Guessed,
+    Importance,
     JournalEntry,
     LlmCall,
     Published,
@@ -32,7 +33,7 @@ from machine_learning_engineering.shared_libraries.entries import (
 )
 from machine_learning_engineering.shared_libraries.errors import JournalError
 
-E = TypeVar("E", LlmCall, ScriptRun, Scored, Audited, Guessed, Decision, StateDelta)
+E = TypeVar("E", LlmCall, ScriptRun, Scored, Audited, Guessed, Importance, Decision, StateDelta)
 _LONG = 400  # characters; longer strings of a state delta become blobs
 _BLOB = "$blob"
 
@@ -217,7 +218,7 @@ def _address(entry: JournalEntry) -> tuple[str, int] | None:
             return entry.agent, entry.ordinal
         case ScriptRun():
             return f"{entry.slot}@{entry.view}", entry.ordinal
-        case Scored() | Audited() | Guessed():
+        case Scored() | Audited() | Guessed() | Importance():
             return entry.slot, entry.ordinal
         case Decision():
             return entry.what, 0

@@ -46,6 +46,7 @@ from machine_learning_engineering.shared_libraries.tasks.card import Step, TaskC
 T = TypeVar("T")
 
 LEAST_SECONDS = 5.0  # that a script gets, also when the budget is spent
+_AGAIN = 2.0  # times what a script took on a fold, for one more run of it
 SEARCH_SHARE = 0.8  # of the wall-clock budget; the rest is kept for the final run and publishing
 
 
@@ -259,6 +260,14 @@ class Run:
         """As `may_search`, but as long as no script works there is no end: a run should have something to hand in."""
         works = any(one.value is not None for one in self.attempts)
         return self._may(what, self._ask_clock if works else lambda: (True, "nothing works yet"))
+
+    def may_add(self, what: str, made: Attempt) -> bool:
+        """Whether there is time for one more run of a script when all else is done; a finished run is only told."""
+        needed = _AGAIN * made.execution.execution_time
+        left = self._seconds_left()
+        return not self._had_finished and self._may(
+            what, lambda: (left > needed, f"{left:.0f} s are left, {needed:.0f} s may be needed")
+        )
 
     def _may(self, what: str, ask: Callable[[], tuple[bool, str]]) -> bool:
         """What `ask` allows, or an earlier session was allowed; without a limit, everything else."""

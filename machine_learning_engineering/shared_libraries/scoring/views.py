@@ -26,6 +26,7 @@ from machine_learning_engineering.shared_libraries.scoring.media import (
     renamed,
     to_test,
 )
+from machine_learning_engineering.shared_libraries.scoring.permuted import permuted, repeated
 from machine_learning_engineering.shared_libraries.scoring.shuffled import shuffled
 from machine_learning_engineering.shared_libraries.scoring.split import (
     Split,
@@ -159,14 +160,17 @@ def _split_of(task: Task, config: RunConfig) -> Split:
 def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audit: float) -> HeldOut:
     train = _train(task)
     parts = _split(task, seed, folds, select, audit)
-    name, rows = ("audit", parts.audit) if view.kind == "audit" else (f"fold {view.fold}", parts.folds[view.fold])
+    audits = view.kind == "audit" or (view.kind == "permuted" and len(parts.audit))
+    name, rows = ("audit", parts.audit) if audits else (f"fold {view.fold}", parts.folds[view.fold])
     if task.time is None:  # in the order of the train file their places could tell labels
         rows = generator(task, seed, f"order of {name}").permutation(rows)
+    if view.kind == "permuted":
+        rows = repeated(task, rows)
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
     units = units_of(task, train)
-    expected = expect(task, _features(task, train, rows))
+    expected = expect(task, _test_rows(task, train, view, rows, seed))
     return HeldOut(rows, labels, expected, None if units is None else units[rows])
 
 
@@ -190,7 +194,7 @@ def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> tuple
             unnamed = nameless(files, list(rows), after=len(held.rows))
             fit = renamed(files, fit, list(rows), unnamed)
     write_table(fit, folder / "train.csv")
-    write_table(_features(task, train, held.rows), folder / "test.csv")
+    write_table(_test_rows(task, train, view, held.rows, config.seed), folder / "test.csv")
     write_table(_sample(task, held.expected), folder / "sample_submission.csv")
     return _others_held(task, rows, held.rows, unnamed)
 
@@ -243,6 +247,12 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
     features = features[[column for column in columns if column in features.columns]]
     files = files_of_rows(task)
     return features if files is None else renamed(files, features, rows.tolist(), to_test(files, rows.tolist()))
+
+
+def _test_rows(task: Task, train: "pd.DataFrame", view: View, rows: "Rows", seed: int) -> "pd.DataFrame":
+    """The test file of a view that holds these rows back."""
+    features = _features(task, train, rows)
+    return permuted(task, features, generator(task, seed, "permuted cells")) if view.kind == "permuted" else features
 
 
 def _fill_final(task: Task, view: View, config: RunConfig, folder: Path) -> None:

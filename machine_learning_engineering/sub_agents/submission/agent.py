@@ -13,6 +13,7 @@ from machine_learning_engineering.shared_libraries.errors import MleError
 from machine_learning_engineering.shared_libraries.records import SEARCH, Attempt, Execution, Slot
 from machine_learning_engineering.shared_libraries.runs.final_rows import final_rows, takes_all_rows
 from machine_learning_engineering.shared_libraries.runs.guess import compare_with_guess
+from machine_learning_engineering.shared_libraries.runs.importance import measure_importance
 from machine_learning_engineering.shared_libraries.runs.leak_audit import check_shuffled
 from machine_learning_engineering.shared_libraries.runs.publish import Publisher
 from machine_learning_engineering.shared_libraries.runs.run import Run, note_failure
@@ -40,7 +41,7 @@ def build_submission(run: Run, publisher: Publisher) -> BaseAgent:
             made, execution = settled or await settle(desk, publisher, best, ahead)
             await tell_rows(desk, made)
             await hand_in(desk, made, execution)
-            await asyncio.gather(audit(desk, made, ahead), audit_leaks(desk, made))
+            await asyncio.gather(audit(desk, made, ahead), audit_leaks(desk, made), weigh_columns(desk, made))
         finally:
             await ahead.give_up()
 
@@ -136,6 +137,14 @@ async def audit_leaks(desk: Desk, made: Attempt) -> None:
         return
     if warning := await check_shuffled(desk.run, made):
         await desk.note("leak_audit_agent", shuffled_labels_warning=warning)
+
+
+async def weigh_columns(desk: Desk, made: Attempt) -> None:
+    """Notes by how much the winner is worse without each column."""
+    found = await measure_importance(desk.run, made)
+    if found is not None and found.columns:
+        gains = {one.column: one.comparison.gain for one in found.columns}
+        await desk.note("importance_agent", column_importance=gains)
 
 
 async def settle(desk: Desk, publisher: Publisher, best: list[Attempt], ahead: RunAhead) -> tuple[Attempt, Execution]:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from machine_learning_engineering.shared_libraries.entries import Guessed
+from machine_learning_engineering.shared_libraries.entries import Guessed, Importance
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
-from machine_learning_engineering.shared_libraries.records import Comparison, Metric
+from machine_learning_engineering.shared_libraries.records import ColumnImportance, Comparison, Metric
 from machine_learning_engineering.shared_libraries.report.story import tell
-from machine_learning_engineering.shared_libraries.report.verdict import against_guess
+from machine_learning_engineering.shared_libraries.report.verdict import against_guess, leans_on
 from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
 from tests.unit.report.journals import Diary
 
@@ -64,3 +64,28 @@ def test_the_terminal_tells_it_after_the_score(tmp_path: Path) -> None:
     diary.entries.append(guessed)
     told = [*Ending(tell(diary.folder, diary.entries, METRICS["rmse"])).sentences()]
     assert told[1] == "always answering the median gets 2 there: this is 75% less"
+
+
+@pytest.mark.parametrize(
+    ("gains", "sentence"),
+    [
+        ({"a": 3.0}, "the winner leans most on a (3 worse with its cells shuffled), and for sure on no other column"),
+        ({"b": 12.3456, "a": 3.0}, "the winner leans most on b (12.3 worse with its cells shuffled), then on a (3)"),
+        (dict(zip("abcdef", range(9, 3, -1), strict=True)), "then on b (8), c (7), d (6) and 2 more"),
+        ({"a": 0.5, "b": -3.0}, "no single column makes the winner better for sure, on 100 rows"),
+        ({}, ""),
+    ],
+)
+def test_the_columns_that_matter_for_sure_are_named(tmp_path: Path, gains: dict[str, float], sentence: str) -> None:
+    diary = Diary(tmp_path)
+    diary.begin(100)
+    diary.ran(101, "init_code_1_1")
+    diary.scored(102, "init_code_1_1", 0.5)
+    diary.published(103, "init_code_1_1", 0.5)
+    found = tuple(
+        ColumnImportance(column=name, comparison=Comparison(gain=gain, error=1.0, rows=100))
+        for name, gain in gains.items()
+    )
+    diary.entries.append(Importance(at=104, slot="init_code_1_1", ordinal=0, columns=found))
+    assert leans_on(tell(diary.folder, diary.entries, METRICS["rmse"])).endswith(sentence)
+    assert (leans_on(tell(diary.folder, diary.entries, METRICS["rmse"])) == "") is (sentence == "")
