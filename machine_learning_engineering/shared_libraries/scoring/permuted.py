@@ -20,13 +20,14 @@ _SILENT = ("constant", "identifier")
 
 
 def permutable(task: Task) -> tuple[str, ...]:
-    """The features whose cells can stand at other rows; none where rows lean on one another or have files.
+    """The features whose cells can stand at other rows; none where a row is more than its cells.
 
-    Rows in time are read by their neighbours too, and files of other rows stand under their own names.
+    Rows in time are read by their neighbours too, and further files may belong to rows by their ids or names.
     """
     names = tuple(one.name for one in task.profile.columns if one.kind not in _SILENT)
     is_wide = (len(names) + 1) * _LEAST_ROWS > MOST_TEST_ROWS
-    return () if is_wide or task.time is not None or files_of_rows(task) is not None else names
+    has_more = task.time is not None or (task.others and task.id is not None) or files_of_rows(task) is not None
+    return () if is_wide or has_more else names
 
 
 def repeated(task: Task, rows: "Rows") -> "Rows":

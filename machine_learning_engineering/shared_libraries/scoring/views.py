@@ -156,12 +156,18 @@ def _split_of(task: Task, config: RunConfig) -> Split:
     return _split(task, *splitting(config))
 
 
+def _kept_back(view: View, parts: Split) -> tuple[str, "Rows"]:
+    """The rows that a view shows no labels of, and what they are called; the audit rows are never shown either."""
+    if view.kind == "audit" or (view.kind == "permuted" and len(parts.audit)):
+        return "audit", parts.audit
+    return f"fold {view.fold}", parts.folds[view.fold]
+
+
 @lru_cache(maxsize=32)
 def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audit: float) -> HeldOut:
     train = _train(task)
     parts = _split(task, seed, folds, select, audit)
-    audits = view.kind == "audit" or (view.kind == "permuted" and len(parts.audit))
-    name, rows = ("audit", parts.audit) if audits else (f"fold {view.fold}", parts.folds[view.fold])
+    name, rows = _kept_back(view, parts)
     if task.time is None:  # in the order of the train file their places could tell labels
         rows = generator(task, seed, f"order of {name}").permutation(rows)
     if view.kind == "permuted":
@@ -184,7 +190,7 @@ def _fill_held(task: Task, view: View, config: RunConfig, folder: Path) -> tuple
     train = _train(task)
     held = held_out(task, view, config)
     assert held is not None
-    rows = _fit_rows(task, train, view, held.rows, config)
+    rows = _fit_rows(task, train, view, config)
     fit, files = train.iloc[rows], files_of_rows(task)
     unnamed: Moves = {}
     if view.kind == "shuffled":
@@ -216,12 +222,12 @@ def _others_held(task: Task, fit: "Rows", held: "Rows", unnamed: Moves) -> tuple
     return kept | of_rows | moved, frozenset(moved if files.tells else ())
 
 
-def _fit_rows(task: Task, train: "pd.DataFrame", view: View, held: "Rows", config: RunConfig) -> "Rows":
+def _fit_rows(task: Task, train: "pd.DataFrame", view: View, config: RunConfig) -> "Rows":
     """The rows that no later score needs, in file order; a sample of them where they are too many to search on."""
     import numpy as np
 
-    kept_back = np.union1d(held, _split_of(task, config).audit)
-    rows = np.setdiff1d(np.arange(len(train)), kept_back)
+    parts = _split_of(task, config)
+    rows = np.setdiff1d(np.arange(len(train)), np.union1d(_kept_back(view, parts)[1], parts.audit))
     most = view.rows if view.kind == "audit" else config.max_search_rows
     return rows if most is None else _sample_of(task, train, rows, most, config)
 

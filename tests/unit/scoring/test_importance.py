@@ -104,7 +104,7 @@ def test_as_many_rows_are_taken_as_fit(tmp_path: Path, monkeypatch: pytest.Monke
     assert permuted.permutable(with_columns(task, *(f"c{n}" for n in range(4)))) == ()
 
 
-def test_rows_that_lean_on_one_another_or_have_files_are_left_alone(tmp_path: Path) -> None:
+def test_rows_that_are_more_than_their_cells_are_left_alone(tmp_path: Path) -> None:
     assert permuted.permutable(with_columns(build_task(tmp_path / "t"), "x", "g")) == ("x", "g")
     assert permuted.permutable(with_columns(build_task(tmp_path / "time", time="t"), "x", "g")) == ()
     (tmp_path / "m").mkdir()
@@ -113,3 +113,7 @@ def test_rows_that_lean_on_one_another_or_have_files_are_left_alone(tmp_path: Pa
     task = build_task(tmp_path / "m", others=tuple(sorted((tmp_path / "m").glob("*.png"))))
     task = task.model_copy(update={"home": tmp_path / "m"})
     assert permuted.permutable(with_columns(task, "x", "g")) == ()
+    (tmp_path / "j").mkdir()
+    (tmp_path / "j" / "visits.csv").write_text("id,visits\n00,3\n")
+    task = build_task(tmp_path / "j", others=(tmp_path / "j" / "visits.csv",))
+    assert permuted.permutable(with_columns(task, "x", "g")) == (), "its rows would not be found by their new ids"
