@@ -9,6 +9,7 @@ from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.runs.run import LEAST_SECONDS
 
 _MOST = 6  # pieces of work that are named
+_EARLY = 0.5  # a run that took less than this share of its limit had more time than it was asked to use
 _TOLERANCE = 1.05  # a run that took so many times its limit has kept it
 
 
@@ -28,9 +29,10 @@ def warning(config: Mapping[str, Any]) -> str:
     )
 
 
-def overrun(story: Story) -> tuple[str, ...]:
-    """A sentence for what the time limit left out, and one for how far a run went over it."""
-    minutes = story.started.config.get("minutes") if story.started else None
+def kept(story: Story) -> tuple[str, ...]:
+    """What a time limit left out, and how far a run went over it; else, if much of it was left, how to use it."""
+    config = story.started.config if story.started else {}
+    minutes = config.get("minutes")
     if minutes is None:
         return ()
     told = []
@@ -42,4 +44,8 @@ def overrun(story: Story) -> tuple[str, ...]:
             f"The run took {duration(story.seconds)} of {duration(minutes * 60)}: "
             f"its first scripts and its final run are given at least {LEAST_SECONDS:.0f} s each."
         )
+    if not told and story.status == "finished" and story.seconds < minutes * 60 * _EARLY:
+        more = f"--rounds {config['outer_loop_round'] + 1} --solutions {config['num_solutions'] + 1}"
+        done = f"Done with all that was asked for after {duration(story.seconds)} of {duration(minutes * 60)}"
+        told.append(f"{done}; {more} would ask for more.")
     return tuple(told)

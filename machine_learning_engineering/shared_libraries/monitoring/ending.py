@@ -6,7 +6,7 @@ from pathlib import Path
 
 from machine_learning_engineering.shared_libraries.entries import RunEnded, RunStarted
 from machine_learning_engineering.shared_libraries.errors import MleError
-from machine_learning_engineering.shared_libraries.monitoring.budget import overrun
+from machine_learning_engineering.shared_libraries.monitoring.budget import kept
 from machine_learning_engineering.shared_libraries.monitoring.words import counted, figure
 from machine_learning_engineering.shared_libraries.records import Task, TaskRequest
 from machine_learning_engineering.shared_libraries.report.story import Story, read_story
@@ -99,8 +99,8 @@ class Ending:
 
 
 def asides(story: Story) -> tuple[str, ...]:
-    """What to know of how a run went: what its time limit left out, and what came from the cache."""
-    return (*overrun(story), *filter(None, [from_cache(story)]))
+    """What to know of how a run went: what its time limit left out or left over, and what came from the cache."""
+    return (*kept(story), *filter(None, [from_cache(story)]))
 
 
 def result_of(folder: Path, task: Task) -> Ending:
