@@ -85,12 +85,21 @@ def covered(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
 def binds(job: Job, scratch: Scratch) -> tuple[tuple[str, str], ...]:
     """Paths without symbolic links and their places inside: a private /tmp, the job's own, and the view as `input`.
 
-    The job's own paths have no links already.
+    The job's own paths have no links already. An interpreter that lies in the job's folder is bound once more, to stay
+    closed to it.
     """
     own = [scratch.root, *([job.cwd] if job.cwd else [])]
     outside = [(scratch.system_temp, Path("/tmp")), *zip(own, own, strict=True)]
     outside += [(job.view.path, view_place(scratch))] if job.view else []
-    return *((str(path), str(place)) for path, place in outside), *covered(further_readable_paths(job))
+    further = further_readable_paths(job)
+    closed = _inside(job.cwd, (*readable_paths(), *further)) if job.cwd else ()
+    return *((str(path), str(place)) for path, place in outside), *covered(further), *closed
+
+
+def _inside(folder: Path, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Those of the paths that lead into a folder, as they are without symbolic links."""
+    found = dict.fromkeys(os.path.realpath(path) for path in paths)
+    return tuple((path, path) for path in found if path.startswith(f"{folder}/"))
 
 
 def writable_binds(job: Job, scratch: Scratch) -> tuple[str, ...]:
