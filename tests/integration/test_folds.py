@@ -22,6 +22,7 @@ from machine_learning_engineering.shared_libraries.entries import (
 from machine_learning_engineering.shared_libraries.records import Execution, Slot, View
 from machine_learning_engineering.shared_libraries.runs.journal import read_journal
 from machine_learning_engineering.shared_libraries.runs.run import Run
+from machine_learning_engineering.shared_libraries.scoring import views
 from tests.fixtures import tiny
 
 
@@ -146,6 +147,26 @@ async def test_a_run_that_ended_before_columns_were_measured_is_told_as_it_is(so
     assert len(ran) == sum(one["kind"] == "script_run" for one in kept)
 
 
+async def test_no_disk_for_the_rows_that_measure_columns_costs_no_run(solve, monkeypatch) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(views, "permuted", full)
+    result = await solve()
+    assert result.submission.is_file()
+    assert "No space left" in result.importance.reason
+
+
+async def test_a_run_of_a_version_without_a_setting_is_taken_up(solve) -> None:
+    first = await solve()
+    journal = first.folder / "journal.jsonl"
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    for name in ("adopt_z", "importance"):
+        del entries[0]["config"][name]
+    journal.write_text("".join(f"{json.dumps(one)}\n" for one in entries))
+    assert (await solve()).winner.value == first.winner.value
+
+
 async def test_whoever_does_not_ask_what_columns_matter_pays_for_no_run_more(solve) -> None:
     result = await solve(importance=False)
     assert result.importance is None
@@ -160,8 +181,11 @@ async def test_a_winner_that_fails_on_shuffled_cells_is_handed_in_all_the_same(s
     assert result.winner.slot.code_key == "ensemble_code_1"
     assert result.audit.score.value is not None
     assert result.importance.columns == ()
-    assert result.importance.reason == "the script ended with outcome error there"
-    assert "could not be measured: the script ended with outcome error there" in result.report.read_text()
+    assert result.importance.reason == "the script ended with outcome error on the rows made for it."
+    assert (
+        "could not be measured: the script ended with outcome error on the rows made for it."
+        in result.report.read_text()
+    )
 
 
 async def test_without_an_audit_the_rows_of_the_search_tell_what_a_guess_gets(solve) -> None:

@@ -45,7 +45,7 @@ def kept(story: Story) -> tuple[str, ...]:
             f"its first scripts and its final run are given at least {LEAST_SECONDS:.0f} s each."
         )
     if not told and story.status == "finished" and story.seconds < minutes * 60 * _EARLY:
-        more = f"--rounds {config['outer_loop_round'] + 1} --solutions {config['num_solutions'] + 1}"
+        more = f"--rounds {config['outer_loop_round'] + 1}"
         done = f"Done with all that was asked for after {duration(story.seconds)} of {duration(minutes * 60)}"
-        told.append(f"{done}; {more} would ask for more.")
+        told.append(f"{done}; {more} asks for more.")
     return tuple(told)

@@ -24,6 +24,13 @@ def figure(value: float | None, digits: int = 6, signed: bool = False) -> str:
     return f"{value:{sign}.{digits}g}"
 
 
+def name_of(column: str, most: int = 40) -> str:
+    """A column's name as a line or a picture can show it: printable, on one line, cut in its middle."""
+    plain = "".join(sign if sign.isprintable() else "�" for sign in column)
+    half = (most - 1) // 2
+    return plain if len(plain) <= most else f"{plain[:half]}…{plain[-half:]}"
+
+
 def counted(number: int, noun: str) -> str:
     """A number and its noun: 1 script, 2 scripts."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

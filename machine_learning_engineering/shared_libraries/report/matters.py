@@ -62,6 +62,8 @@ def _columns(story: Story) -> str:
 def _effect(story: Story, name: str) -> str:
     """How much a column matters to the winner."""
     found = [one for one in (story.importance.columns if story.importance else ()) if one.column == name]
+    if not found and story.importance:
+        return f"How much it matters is not known. {story.importance.reason}".rstrip()
     if not found:
         return _UNMEASURED
     return f"With its cells shuffled the winner loses {found[0].comparison} ({story.metric.title})."

@@ -1,13 +1,13 @@
 """The pictures of a report, each a title, a sentence that says the same in words, and inline SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 
-from machine_learning_engineering.shared_libraries.monitoring.words import figure
+from machine_learning_engineering.shared_libraries.monitoring.words import figure, name_of
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.report.evidence import Spread
 from machine_learning_engineering.shared_libraries.report.lineage import titled
@@ -163,7 +163,7 @@ def ablation(node: Node, metric: Metric) -> Figure | None:
         return None
     baseline, gains = found
     gain, name = gains[0]
-    most = f"Most: {name}, {figure(gain, 4, signed=True)}." if gain > 0 else "No part helps here."
+    most = f"Most: {name_of(name)}, {figure(gain, 4, signed=True)}." if gain > 0 else "No part helps here."
     return _helpers(node.title, f"{most} With all parts: {figure(baseline)}.", gains, metric)
 
 
@@ -181,16 +181,26 @@ def _helpers(title: str, caption: str, gains: Sequence[tuple[float, str]], metri
     """By how much the score is worse without each of these, in their order."""
     values = [
         {
-            "label": name[:60],
+            "label": label,
             "n": n,
             "count": gain,
-            "tip": f"{name}: {figure(gain, 5, signed=True)}",
+            "tip": f"{label}: {figure(gain, 5, signed=True)}",
             "helps": "helps" if gain > 0 else "hurts",
         }
-        for n, (gain, name) in enumerate(gains[:_MOST_PARTS])
+        for n, (gain, label) in enumerate(_labelled(gains[:_MOST_PARTS]))
     ]
     spec = bar_chart(values, f"loss of {metric.title} without it", None)
     return Figure(title, caption, draw(spec, f"{title}. {caption}"))
+
+
+def _labelled(gains: Sequence[tuple[float, str]]) -> Iterator[tuple[float, str]]:
+    """With names that can be shown, each a name of its own, since bars of one name would lie on one another."""
+    seen: set[str] = set()
+    for gain, name in gains:
+        label = name_of(name)
+        label = f"{label} ({len(seen) + 1})" if label in seen else label
+        seen.add(label)
+        yield gain, label
 
 
 def bar_chart(values: list[Any], title: str, colour: str | None) -> Any:

@@ -5,7 +5,7 @@ guess, and which columns it leans on.
 import math
 
 from machine_learning_engineering.shared_libraries.entries import Guessed
-from machine_learning_engineering.shared_libraries.monitoring.words import figure
+from machine_learning_engineering.shared_libraries.monitoring.words import figure, name_of
 from machine_learning_engineering.shared_libraries.records import Metric
 from machine_learning_engineering.shared_libraries.report.story import Story
 from machine_learning_engineering.shared_libraries.tasks.metrics import bounds
@@ -40,10 +40,11 @@ def leans_on(story: Story) -> str:
     if not real:
         return f"no single column makes the winner better for sure, on {rows:,} rows"
     first, *others = real[:_MOST_COLUMNS]
-    told = f"the winner leans most on {first.column} ({figure(first.comparison.gain, 3)} worse with its cells shuffled)"
+    worse = f"{figure(first.comparison.gain, 3)} worse with its cells shuffled"
+    told = f"the winner leans most on {name_of(first.column)} ({worse})"
     if not others:
         return f"{told}, and for sure on no other column"
-    then = ", ".join(f"{one.column} ({figure(one.comparison.gain, 3)})" for one in others)
+    then = ", ".join(f"{name_of(one.column)} ({figure(one.comparison.gain, 3)})" for one in others)
     more = f" and {len(real) - _MOST_COLUMNS} more" if len(real) > _MOST_COLUMNS else ""
     return f"{told}, then on {then}{more}"
 

@@ -29,6 +29,7 @@ FREE_SETTINGS = {
     "api_base",
     "cache_gb",
     "containment",
+    "importance",
     "llm_retries",
     "llm_seconds",
     "minutes",
@@ -123,7 +124,8 @@ def _check_same(journal: Journal, task: Task, request: TaskRequest, config: RunC
         raise JournalError(
             f"{folder} holds a run on other data, {begun.request.get('source')}. Choose a new folder with --out."
         )
-    changed = [*_changes(asked, now_asked), *_changes(begun.config, config.model_dump(mode="json"))]
+    before = {**RunConfig().model_dump(mode="json"), **begun.config}  # a setting that came later was as by default
+    changed = [*_changes(asked, now_asked), *_changes(before, config.model_dump(mode="json"))]
     if begun.task_digest != task.digest and not changed:
         raise JournalError(f"the data of {folder} changed since its run began. Choose a new folder with --out.")
     if changed:

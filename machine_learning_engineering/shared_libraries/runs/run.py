@@ -264,7 +264,7 @@ class Run:
     def may_add(self, what: str, made: Attempt) -> bool:
         """Whether there is time for one more run of a script when all else is done; a finished run is only told."""
         needed = _AGAIN * made.execution.execution_time
-        left = self._seconds_left()
+        left = self.seconds_left()
         return not self._had_finished and self._may(
             what, lambda: (left > needed, f"{left:.0f} s are left, {needed:.0f} s may be needed")
         )
@@ -300,15 +300,16 @@ class Run:
 
     def script_seconds(self, slot: Slot, ordinal: int, share: float = 1.0) -> float:
         """The wall-clock seconds that a script gets now, within this share of the budget."""
-        left = max(self._seconds_left(share), self._least_seconds(slot, ordinal))
+        left = max(self.seconds_left(share), self._least_seconds(slot, ordinal))
         return min(self.config.limits.wall_seconds, left)
 
-    def _seconds_left(self, share: float = 1.0) -> float:
+    def seconds_left(self, share: float = 1.0) -> float:
+        """Until this share of the wall-clock budget is spent; infinite without one."""
         minutes = self.config.minutes
         return float("inf") if minutes is None else minutes * 60 * share - self.seconds
 
     def _ask_clock(self) -> tuple[bool, str]:
-        allowed = self._seconds_left(SEARCH_SHARE) > 0
+        allowed = self.seconds_left(SEARCH_SHARE) > 0
         return allowed, f"{self.seconds:.0f} s of {self.config.minutes} minutes are spent"
 
     def _least_seconds(self, slot: Slot, ordinal: int) -> float:

@@ -74,8 +74,8 @@ class OutOfFold:
 
         value, shares, beyond = self.value(), self.contributions(), 1 + len(self.truth) / max(rows, 1)
         least, most = bounds(self.task.metric)
-        count = self._independent()
-        error, freedom = _standard_error(shares, self.units) * math.sqrt(beyond), self._freedom(shares)
+        count = self.independent()
+        error, freedom = standard_error(shares, self.units) * math.sqrt(beyond), self._freedom(shares)
         half = error * float(stdtrit(freedom, 0.975)) if freedom > 0 and count > 1 else math.inf
         if (least, most) == (0.0, math.inf) and value > 0 and math.isfinite(half):
             factor = math.exp(min(half / value, _FARTHEST))
@@ -92,7 +92,7 @@ class OutOfFold:
         a_row = 1 / max(rows, 1)  # an end that is less than a row away from a bound is there
         return low if low > a_row else 0.0, high if high < 1 - a_row else 1.0
 
-    def _independent(self) -> int:
+    def independent(self) -> int:
         """How many things the metric is made of: groups, or rows; those of the rarer class where it compares two."""
         if self.units is not None:
             return len(set(self.units.tolist()))
@@ -107,7 +107,7 @@ class OutOfFold:
         import numpy as np
 
         if self.units is not None or self.task.metric.predicts == "value":
-            return self._independent() - 1
+            return self.independent() - 1
         code = np.unique(self.truth.astype(str), return_inverse=True)[1]
         sizes, parts = np.bincount(code), np.bincount(code, weights=(shares - shares.mean()) ** 2)
         within = float((parts**2 / np.maximum(sizes - 1, 1)).sum())
@@ -181,10 +181,10 @@ def compare(challenger: OutOfFold, incumbent: OutOfFold) -> Comparison:
     challenger, incumbent = challenger.first(count), incumbent.first(count)
     differences = challenger.contributions() - incumbent.contributions()
     gain = challenger.task.metric.gain(challenger.value(), over=incumbent.value())
-    return Comparison(gain=gain, error=_standard_error(differences, challenger.units), rows=len(differences))
+    return Comparison(gain=gain, error=standard_error(differences, challenger.units), rows=len(differences))
 
 
-def _standard_error(shares: "Array", units: "Array | None") -> float:
+def standard_error(shares: "Array", units: "Array | None") -> float:
     """Of the mean of these shares; rows of one unit count as one. 0 for a single unit, of which nothing is known."""
     import numpy as np
 

@@ -171,7 +171,7 @@ def _held_out(task: Task, view: View, seed: int, folds: int, select: float, audi
     if task.time is None:  # in the order of the train file their places could tell labels
         rows = generator(task, seed, f"order of {name}").permutation(rows)
     if view.kind == "permuted":
-        rows = repeated(task, rows)
+        rows = repeated(task, rows, seed)
     labels = train[task.target].iloc[rows].reset_index(drop=True)
     if task.problem != "regression":
         labels = labels.astype(object).map(spelling(list(labels), task.profile.classes))
@@ -258,7 +258,7 @@ def _features(task: Task, train: "pd.DataFrame", rows: "Rows") -> "pd.DataFrame"
 def _test_rows(task: Task, train: "pd.DataFrame", view: View, rows: "Rows", seed: int) -> "pd.DataFrame":
     """The test file of a view that holds these rows back."""
     features = _features(task, train, rows)
-    return permuted(task, features, generator(task, seed, "permuted cells")) if view.kind == "permuted" else features
+    return permuted(task, features, seed) if view.kind == "permuted" else features
 
 
 def _fill_final(task: Task, view: View, config: RunConfig, folder: Path) -> None:

@@ -10,7 +10,7 @@ from machine_learning_engineering.shared_libraries.monitoring.budget import kept
 from machine_learning_engineering.shared_libraries.report.story import tell
 from tests.unit.report.journals import RMSE, Diary
 
-ASKED = {"minutes": 1, "outer_loop_round": 1, "num_solutions": 2}
+ASKED = {"minutes": 1, "outer_loop_round": 1}
 
 
 def told(folder: Path, seconds: float, *left_out: str, ended: bool = True, **config: Any) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def told(folder: Path, seconds: float, *left_out: str, ended: bool = True, **con
 
 
 def test_a_run_that_was_done_early_says_how_to_use_the_time(tmp_path: Path) -> None:
-    said = "Done with all that was asked for after 0:20 of 1:00; --rounds 2 --solutions 3 would ask for more."
+    said = "Done with all that was asked for after 0:20 of 1:00; --rounds 2 asks for more."
     assert told(tmp_path, 20) == (said,)
 
 

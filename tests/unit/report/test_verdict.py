@@ -7,6 +7,7 @@ import pytest
 from machine_learning_engineering.shared_libraries.entries import Guessed, Importance
 from machine_learning_engineering.shared_libraries.monitoring.ending import Ending
 from machine_learning_engineering.shared_libraries.records import ColumnImportance, Comparison, Metric
+from machine_learning_engineering.shared_libraries.report.plots import _labelled
 from machine_learning_engineering.shared_libraries.report.story import tell
 from machine_learning_engineering.shared_libraries.report.verdict import against_guess, leans_on
 from machine_learning_engineering.shared_libraries.tasks.metrics import METRICS
@@ -89,3 +90,11 @@ def test_the_columns_that_matter_for_sure_are_named(tmp_path: Path, gains: dict[
     diary.entries.append(Importance(at=104, slot="init_code_1_1", ordinal=0, columns=found))
     assert leans_on(tell(diary.folder, diary.entries, METRICS["rmse"])).endswith(sentence)
     assert (leans_on(tell(diary.folder, diary.entries, METRICS["rmse"])) == "") is (sentence == "")
+
+
+def test_names_that_cannot_be_shown_are_made_so_and_kept_apart() -> None:
+    long = "measured_at_the_second_visit_of_the_patient_" * 2
+    shown = [label for _, label in _labelled([(3.0, "bad\x1b[31m"), (2.0, f"{long}a" * 2), (1.0, f"{long}a" * 2)])]
+    assert shown[0] == "bad\ufffd[31m"
+    assert len({*shown}) == 3
+    assert max(map(len, shown)) < 50
