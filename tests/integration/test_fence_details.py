@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -262,6 +263,30 @@ def test_groups_of_sandboxes_that_were_killed_are_removed(monkeypatch: pytest.Mo
         assert not left.exists()
     finally:
         own.rmdir()
+
+
+@pytest.mark.parametrize("off", [frozenset(), frozenset({"mounts"})])
+async def test_folders_wait_for_jobs_only_where_no_script_sees_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: frozenset[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    sandbox = warm_sandbox.WarmSandbox(off=off)
+    seen = "import os\nfolder = os.path.dirname(os.path.dirname(os.getcwd()))\nprint(*os.listdir(folder) if {} else ())"
+    seen = seen.format("mounts" not in off)
+    for number in range(3):
+        execution = await run(sandbox, tmp_path / f"job{number}", seen)
+        assert execution.outcome == "ok", execution.stderr
+        await asyncio.sleep(0.05)
+    waiting = list((tmp_path / "tmp").iterdir())
+    assert len(waiting) == (2 if "mounts" in execution.layers else 0)
+    if waiting:
+        shutil.rmtree(waiting[0])  # as what clears old files away does
+        assert len(execution.stdout.split()) == 1, "a script finds its own folder alone"
+        assert (await run(sandbox, tmp_path / "again", "print(1)")).outcome == "ok"
+        assert (await run(sandbox, tmp_path / "once more", "print(1)")).outcome == "ok"
+    await sandbox.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_scratch_folder_has_no_link_in_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,10 @@ class LocalSandbox(ABC):
         Raises: OSError, SandboxError, WorkerLost.
         """
 
+    def scratch_for(self, job: Job) -> Scratch:
+        """The job's private folder. Raises: OSError."""
+        return make_scratch(job)
+
     @abstractmethod
     async def warm_up(self, threads: int) -> None:
         """Begins to start what scripts with so many threads will need; returns at once."""
@@ -101,7 +105,10 @@ class LocalSandbox(ABC):
         """Ends whatever runs between jobs."""
 
     async def _run(self, job: Job) -> Execution:
-        scratch = make_scratch(job)
+        try:
+            scratch = self.scratch_for(job)
+        except OSError as exc:
+            raise _cannot_run(job, exc) from exc
         try:
             started = await self.start(job, scratch)
             try:
@@ -112,9 +119,7 @@ class LocalSandbox(ABC):
             watched.peak_bytes = max(watched.peak_bytes, peak)
             return await in_thread(self._conclude, job, scratch, started, watched)
         except OSError as exc:
-            raise SandboxError(
-                f"{job.name} cannot be run: {exc}. Is the disk full, or are there too many processes?"
-            ) from exc
+            raise _cannot_run(job, exc) from exc
         finally:
             await in_thread(discard, scratch)
 
@@ -138,6 +143,10 @@ class LocalSandbox(ABC):
         )
         collect(scratch, job.folder, stdout, stderr)
         return execution
+
+
+def _cannot_run(job: Job, exc: OSError) -> SandboxError:
+    return SandboxError(f"{job.name} cannot be run: {exc}. Is the disk full, or are there too many processes?")
 
 
 def _ends(output: bytes) -> bytes:

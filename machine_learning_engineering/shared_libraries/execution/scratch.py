@@ -53,14 +53,39 @@ class Scratch:
 
 
 def make_scratch(job: Job) -> Scratch:
-    """A new folder that only this user can enter."""
-    if job.view is None or job.view.view.kind != "final":
-        return Scratch(Path(tempfile.mkdtemp(prefix="mle-", dir=_system_temp())))
+    """A new folder that only this user can enter, with the folders in it that every job has."""
+    if not is_in_run(job):
+        return make_any_scratch()
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix=".mle-", dir=job.folder.parent.resolve()))
     link = Path(_system_temp(), root.name.removeprefix("."))
     link.symlink_to(root / "tmp")
-    return Scratch(root, link)
+    return _furnished(Scratch(root, link))
+
+
+def make_any_scratch() -> Scratch:
+    """One for any job whose folder does not lie in its run."""
+    return _furnished(Scratch(Path(tempfile.mkdtemp(prefix="mle-", dir=_system_temp()))))
+
+
+def is_in_run(job: Job) -> bool:
+    """Whether a job has its folder inside the run."""
+    return job.view is not None and job.view.view.kind == "final"
+
+
+def is_usable(scratch: Scratch) -> bool:
+    """Whether a folder that was made for any job is where one would be made now, and nobody has cleared it away."""
+    return str(scratch.root.parent) == _system_temp() and (scratch.work / "final").is_dir()
+
+
+def _furnished(scratch: Scratch) -> Scratch:
+    try:
+        for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, scratch.work / "final"):
+            folder.mkdir()
+    except OSError:
+        discard(scratch)
+        raise
+    return scratch
 
 
 def _system_temp() -> str:
@@ -76,12 +101,10 @@ def discard(scratch: Scratch) -> None:
 
 
 def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
-    """Puts the script, an empty `final` and a read-only copy of the view where the script expects them.
+    """Puts the script and a read-only copy of the view where the script expects them.
 
     Without `copy_view`, `input` is an empty folder for the view to be mounted on.
     """
-    for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, scratch.work / "final"):
-        folder.mkdir()
     if scratch.link is not None:
         (scratch.system_temp / scratch.link.name).symlink_to(scratch.temp)
     (scratch.work / job.name).write_bytes(job.script.encode("utf-8", errors="replace"))

@@ -34,7 +34,15 @@ from machine_learning_engineering.shared_libraries.execution.reachable import (
     writable_binds,
     writable_paths,
 )
-from machine_learning_engineering.shared_libraries.execution.scratch import Scratch, fill
+from machine_learning_engineering.shared_libraries.execution.scratch import (
+    Scratch,
+    discard,
+    fill,
+    is_in_run,
+    is_usable,
+    make_any_scratch,
+    make_scratch,
+)
 from machine_learning_engineering.shared_libraries.records import Job
 
 # Every layer that may be missing on a machine, or switched off for a proof that it is needed.
@@ -49,6 +57,7 @@ _SCIENCE = {"numpy", "pandas", "scipy", "sklearn", "joblib"}
 _IMPORT = re.compile(r"(?:^|[;:\r])[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([^#;\n\r]+))", re.MULTILINE)
 _FIRST_NAME = re.compile(r"^\s*(\w+)")  # of a dotted one
 _SHARED_MEMORY_BYTES = 2**30
+_AHEAD = 2  # folders that wait for a job
 _LARGEST = "boost"
 _SERVED_BY = {  # a script that imports no library does not find them there; such a server starts at once
     "bare": ("bare",),
@@ -70,6 +79,8 @@ class WarmSandbox(LocalSandbox):
     def __init__(self, require: str = "process", off: frozenset[str] = frozenset()) -> None:
         self._require, self._off = require, off
         self._servers: dict[tuple[str, int], asyncio.Task[ForkServer]] = {}
+        self._ahead: list[Scratch] = []  # folders for jobs to come
+        self._making: asyncio.Task[None] | None = None
         if require == "fenced" and not self.enforces_seal:
             raise SandboxUnavailable("this kernel has no Landlock, so scripts cannot be fenced; see `mle doctor`")
 
@@ -100,10 +111,33 @@ class WarmSandbox(LocalSandbox):
         except BaseException:
             await in_thread(groups.remove)
             raise
+        if "mounts" in layers and self._making is None:  # else another script could leave something in them
+            self._making = asyncio.create_task(self._make_ahead())
         return Started(process, (*_ALWAYS, *layers), groups)
+
+    def scratch_for(self, job: Job) -> Scratch:
+        while self._ahead and not is_in_run(job):
+            if is_usable(scratch := self._ahead.pop()):
+                return scratch
+            discard(scratch)
+        return make_scratch(job)
+
+    async def _make_ahead(self) -> None:
+        """Makes the folders of the next jobs while there is time: a file system may take long to find room for them."""
+        try:
+            while len(self._ahead) < _AHEAD:
+                self._ahead.append(await in_thread(make_any_scratch))
+        except OSError:  # the job that needs one is told
+            pass
+        finally:
+            self._making = None
 
     async def close(self) -> None:
         """Ends the fork servers, and with them what still runs."""
+        if self._making is not None:
+            await asyncio.wait({self._making})
+        while self._ahead:
+            await in_thread(discard, self._ahead.pop())
         servers, self._servers = self._servers, {}
         for starting in servers.values():
             starting.cancel()
