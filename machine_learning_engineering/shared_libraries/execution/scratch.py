@@ -79,9 +79,11 @@ def is_usable(scratch: Scratch) -> bool:
 
 
 def _furnished(scratch: Scratch) -> Scratch:
+    inside = (scratch.work / name for name in ("final", "input"))
     try:
-        for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, scratch.work / "final"):
+        for folder in (scratch.work, scratch.home, scratch.temp, scratch.system_temp, *inside):
             folder.mkdir()
+        _unnamed_script(scratch).touch()
     except OSError:
         discard(scratch)
         raise
@@ -100,6 +102,11 @@ def discard(scratch: Scratch) -> None:
         remove(scratch.link)
 
 
+def _unnamed_script(scratch: Scratch) -> Path:
+    """Where the file of a script waits whose name is not known yet."""
+    return scratch.root / "script"
+
+
 def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
     """Puts the script and a read-only copy of the view where the script expects them.
 
@@ -107,11 +114,12 @@ def fill(scratch: Scratch, job: Job, copy_view: bool = True) -> None:
     """
     if scratch.link is not None:
         (scratch.system_temp / scratch.link.name).symlink_to(scratch.temp)
-    (scratch.work / job.name).write_bytes(job.script.encode("utf-8", errors="replace"))
-    if job.view is not None and copy_view:
+    script = _unnamed_script(scratch).rename(scratch.work / job.name)
+    script.write_bytes(job.script.encode("utf-8", errors="replace"))
+    if job.view is None:
+        (scratch.work / "input").rmdir()
+    elif copy_view:
         _copy_read_only(job.view.path, scratch.work / "input")
-    elif job.view is not None:
-        (scratch.work / "input").mkdir()
 
 
 def collect(scratch: Scratch, folder: Path, stdout: bytes, stderr: bytes) -> None:
@@ -175,7 +183,7 @@ def _open_up(folder: Path) -> None:
 
 
 def _copy_read_only(source: Path, target: Path) -> None:
-    target.mkdir()
+    target.mkdir(exist_ok=True)
     for entry in os.scandir(source):
         copy = target / entry.name
         if entry.is_dir():
