@@ -26,7 +26,6 @@ NO_LONGER_WRITING = {
 # the ablation phase measures the refined solutions once more, at step 1
 NEW_KEYS = {f"ablation_{what}_1_{t}" for what in ("code", "code_exec_result", "summary") for t in (1, 2)}
 NEW_KEYS |= {f"ablation_scores_{step}_{t}" for step in (0, 1) for t in (1, 2)}
-NEW_KEYS |= {"column_importance"}
 NEW_KEYS |= {f"init_{t}_model_sources" for t in (1, 2)}
 
 
